@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     neo4j_uri: str | None = Field(None, validation_alias=AliasChoices("NEO4J_URI", "FIELDGRAPH_NEO4J_URI"))
     neo4j_username: str = Field("neo4j", validation_alias=AliasChoices("NEO4J_USERNAME", "FIELDGRAPH_NEO4J_USERNAME"))
     neo4j_password: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("NEO4J_PASSWORD", "FIELDGRAPH_NEO4J_PASSWORD"))
+        None, validation_alias=AliasChoices("NEO4J_PASSWORD", "FIELDGRAPH_NEO4J_PASSWORD")
+    )
     neo4j_database: str = Field("neo4j", validation_alias=AliasChoices("NEO4J_DATABASE", "FIELDGRAPH_NEO4J_DATABASE"))
 
     # the embedded server, on loopback only

@@ -47,8 +47,11 @@ def register(spec: DomainSpec) -> DomainSpec:
     """Add a domain to the registry; the same name twice must mean the same thing."""
     known = DOMAINS.setdefault(spec.name, spec)
     if known != spec:
-        raise FieldError("DOMAIN_CONFLICT", f"domain {spec.name!r} is already registered otherwise.",
-                         next_step="Choose another name.")
+        raise FieldError(
+            "DOMAIN_CONFLICT",
+            f"domain {spec.name!r} is already registered otherwise.",
+            next_step="Choose another name.",
+        )
     return spec
 
 
@@ -57,17 +60,43 @@ def domain(name: str) -> DomainSpec:
     try:
         return DOMAINS[name]
     except KeyError:
-        raise FieldError("UNKNOWN_DOMAIN", f"expected a domain out of {', '.join(sorted(DOMAINS))}, got {name!r}.",
-                         next_step="Choose one of them or register your own.") from None
+        raise FieldError(
+            "UNKNOWN_DOMAIN",
+            f"expected a domain out of {', '.join(sorted(DOMAINS))}, got {name!r}.",
+            next_step="Choose one of them or register your own.",
+        ) from None
 
 
-FLUID_DYNAMICS = register(DomainSpec(
-    name="fluid_dynamics", title="Heat carried by decaying two-dimensional turbulence", closed=True, second_law=True,
-    boundary_x="periodic", boundary_y="periodic", units="1", dx=1.0, dy=1.0, dt=2.1,
-    reference="vorticity Navier-Stokes, Canuto et al., Spectral Methods in Fluid Dynamics (1988)"))
+FLUID_DYNAMICS = register(
+    DomainSpec(
+        name="fluid_dynamics",
+        title="Heat carried by decaying two-dimensional turbulence",
+        closed=True,
+        second_law=True,
+        boundary_x="periodic",
+        boundary_y="periodic",
+        units="1",
+        dx=1.0,
+        dy=1.0,
+        dt=2.1,
+        reference="vorticity Navier-Stokes, Canuto et al., Spectral Methods in Fluid Dynamics (1988)",
+    )
+)
 
-SURFACE_TEMPERATURE = register(DomainSpec(
-    name="surface_temperature", title="Air temperature near the ground", closed=False, second_law=False,
-    boundary_x="open", boundary_y="open", units="K", dx=1.0, dy=1.0, dt=3600.0,
-    source_model="unknown: radiation, advection and exchange with the ground", signed=True,
-    reference="Hersbach et al., The ERA5 global reanalysis (2020)"))
+SURFACE_TEMPERATURE = register(
+    DomainSpec(
+        name="surface_temperature",
+        title="Air temperature near the ground",
+        closed=False,
+        second_law=False,
+        boundary_x="open",
+        boundary_y="open",
+        units="K",
+        dx=1.0,
+        dy=1.0,
+        dt=3600.0,
+        source_model="unknown: radiation, advection and exchange with the ground",
+        signed=True,
+        reference="Hersbach et al., The ERA5 global reanalysis (2020)",
+    )
+)

@@ -1,1 +1,59 @@
-"""The command line: `fieldgraph COMMAND`."""
+"""The command line: `fieldgraph COMMAND`.
+
+Each command lives in a module of its own, imported when it is called, so that `fieldgraph --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import typer
+import typer.core
+from typer.main import get_command, get_group
+
+# command → one line of help; the module of the same name holds `app` (a group) or `command` (a function)
+COMMANDS = {
+    "demo": "Simulate, train, predict and show what the graph says, in one go.",
+    "ingest": "Take fields from a file into the graph.",
+    "generate": "Simulate sequences of a domain into the graph.",
+    "train": "Train a predictor of the next field.",
+    "predict": "Predict the fields that follow a snapshot.",
+    "evaluate": "Score checkpoints on sequences, beside the baselines.",
+    "runs": "List, show and cancel runs.",
+    "serve": "Start Neo4j, the API and two workers.",
+    "worker": "Start one worker.",
+    "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",
+    "migrate": "Bring the graph's schema up to date.",
+    "doctor": "Check this installation.",
+    "schema": "Print the GraphQL schema.",
+}
+
+
+class _Commands(typer.core.TyperGroup):
+    """Finds a command's module by its name."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, name: str) -> typer.core.TyperCommand | typer.core.TyperGroup | None:  # type: ignore[override]
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"resolvers.cli.{name}")
+        if hasattr(module, "app"):
+            found = get_group(module.app)
+        else:
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(name)(module.command)
+            found = get_command(single)  # type: ignore[assignment]
+        found.name = name
+        return found  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Entry point of `fieldgraph`."""
+    group = _Commands(
+        name="fieldgraph",
+        help="Evolving energy fields as a graph that can be asked about the future.",
+        no_args_is_help=True,
+    )
+    group()
