@@ -6,11 +6,13 @@ store keeps it, training and evaluation take windows of it. It knows nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Shaped
+
+from nvp.errors import FieldError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +56,43 @@ class Series:
             domain=self.domain,
             uid=self.uid,
         )
+
+
+def join(parts: Sequence[Series]) -> Series:
+    """One series out of consecutive ones, such as the segments of a sequence in order.
+
+    Raises `FieldError` where a part does not begin where the one before it ends, or has another grid, step or context.
+    """
+    head = parts[0]
+    expected = head.first
+    for part in parts:
+        same = (part.energy.shape[1:], part.dt, part.domain, sorted(part.context), part.valid_time is None) == (
+            head.energy.shape[1:],
+            head.dt,
+            head.domain,
+            sorted(head.context),
+            head.valid_time is None,
+        )
+        if not same or part.first != expected:
+            raise FieldError(
+                "NOT_CONSECUTIVE",
+                f"expected a part that begins at t_index {expected} on the same grid, step and context, got one that "
+                f"begins at {part.first}.",
+                next_step="Order the segments by their first frame.",
+            )
+        expected += len(part)
+    if len(parts) == 1:
+        return head
+    return replace(
+        head,
+        energy=np.concatenate([part.energy for part in parts]),
+        context={name: np.concatenate([part.context[name] for part in parts]) for name in head.context},
+        valid_time=_joined([part.valid_time for part in parts]),
+        source_total=_joined([part.source_total for part in parts]),
+        outflow_total=_joined([part.outflow_total for part in parts]),
+    )
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None

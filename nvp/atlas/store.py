@@ -1,0 +1,254 @@
+"""The array store: immutable files, named by what they contain, shared by all workers.
+
+    segments/ab/<sha256>.h5       a stretch of a series; frame k is `…#k`, its stacked context `…#k/context`
+    objects/ab/<sha256>.npy       a single array
+    tmp/                          files being written; never referred to
+
+A file appears complete or not at all (temporary file, fsync, rename), and writing what is there already does nothing,
+so any number of threads, processes and hosts may write the same content at once. The graph refers to arrays by uri,
+relative to the root; nothing in the store refers to the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float32, Real
+
+from nvp.atlas import segment_file
+from nvp.atlas.canonical import canonical_bytes, digest, digests
+from nvp.atlas.series import Series
+from nvp.errors import FieldError
+
+_SEGMENT = re.compile(r"segments/([0-9a-f]{2})/(\1[0-9a-f]{62})\.h5(?:#(0|[1-9][0-9]{0,11})(/context)?)?")
+_OBJECT = re.compile(r"objects/([0-9a-f]{2})/(\1[0-9a-f]{62})\.npy")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One array in the store."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """One frame of a segment; its context is all context fields of the frame, stacked along C in order of name."""
+
+    uri: str
+    sha256: str
+    context_uri: str | None = None
+    context_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """One segment in the store; `sha256` is over its content."""
+
+    uri: str
+    sha256: str
+    frames: tuple[StoredFrame, ...]
+    context_names: tuple[str, ...] = ()
+    # this call wrote the file; False where it was there already
+    created: bool = False
+
+
+class ArrayStore:
+    """Arrays under one directory, which is made when the first one is written."""
+
+    canonical_bytes = staticmethod(canonical_bytes)
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def write_segment(self, series: Series) -> StoredSegment:
+        """Keep `series` as one segment; the same series again costs its hashing only.
+
+        Raises `FieldError` where the parts of the series do not fit each other.
+        """
+        segment_file.check(series)
+        sha256 = segment_file.content_digest(series)
+        uri = f"segments/{sha256[:2]}/{sha256}.h5"
+        path = self.root / uri
+        created = not self._is_whole(path)
+        if created:
+            self._place(path, lambda temporary: segment_file.write(temporary, series))
+        frames = tuple(StoredFrame(f"{uri}#{k}", sha) for k, sha in enumerate(digests(series.energy)))
+        if series.context:
+            shas = digests(_stacked(series))
+            frames = tuple(
+                StoredFrame(frame.uri, frame.sha256, f"{frame.uri}/context", sha)
+                for frame, sha in zip(frames, shas, strict=True)
+            )
+        return StoredSegment(uri, sha256, frames, tuple(sorted(series.context)), created)
+
+    def read_segment(self, uri: str, start: int = 0, stop: int | None = None) -> Series:
+        """Frames start … stop-1 of a segment (all by default), with their context; nothing else is read."""
+        with self._open(uri) as file:
+            length = segment_file.length(file)
+            stop = length if stop is None else stop
+            if not 0 <= start < stop <= length:
+                raise FieldError(
+                    "NO_FRAME",
+                    f"expected frames within 0 … {length} of {uri}, got {start} … {stop}.",
+                    next_step="Ask the graph for the segment's length.",
+                )
+            return segment_file.read(file, start, stop)
+
+    def write_array(self, array: Real[np.ndarray, "..."]) -> StoredArray:
+        """Keep one array under the hash of its canonical bytes; idempotent."""
+        sha256 = digest(array)
+        uri = f"objects/{sha256[:2]}/{sha256}.npy"
+        path = self.root / uri
+        if not path.exists():
+            self._place(path, lambda temporary: temporary.write_bytes(canonical_bytes(array)))
+        return StoredArray(uri, sha256)
+
+    def read_array(self, uri: str) -> Float32[np.ndarray, "..."]:
+        """The array at `uri`: a frame `…h5#k` (H, W, C), its stacked context `…h5#k/context`, or an object."""
+        if match := _SEGMENT.fullmatch(uri):
+            frame, context = match[3], match[4]
+            if frame is None:
+                raise FieldError(
+                    "BAD_URI",
+                    f"expected the uri of a frame (…h5#k), got the whole segment {uri!r}.",
+                    next_step="Add #k, or use read_segment.",
+                )
+            return self._read_frame(uri, int(frame), context is not None)
+        try:
+            # read whole and then decode: np.load keeps the file open when it fails
+            return np.load(io.BytesIO(self.path(uri).read_bytes()), allow_pickle=False)  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            raise self._missing(uri) from None
+        except (OSError, ValueError, EOFError) as error:
+            raise self._damaged(uri, error) from error
+
+    def verify(self, uri: str) -> None:
+        """Recompute the hash of the file behind `uri`; raises `FieldError` where it is missing, cut off or changed."""
+        path = self.path(uri)
+        if path.suffix == ".npy":
+            found = digest(self.read_array(uri))
+        else:
+            found = segment_file.content_digest(self.read_segment(uri.partition("#")[0]))
+        if found != path.stem:
+            raise FieldError(
+                "FILE_CHANGED",
+                f"expected content {path.stem[:12]}… in {path}, got {found[:12]}….",
+                next_step="Restore it from a backup, or delete it and ingest its source again.",
+            )
+
+    def path(self, uri: str) -> Path:
+        """The file behind any uri of this store; nothing outside the store can be named."""
+        if not (_SEGMENT.fullmatch(uri) or _OBJECT.fullmatch(uri)):
+            raise FieldError(
+                "BAD_URI",
+                f"expected segments/ab/<sha256>.h5#k or objects/ab/<sha256>.npy, got {uri!r}.",
+                next_step="Take the uri from the graph.",
+            )
+        return self.root / uri.partition("#")[0]
+
+    def remove(self, uri: str) -> None:
+        """Delete the file behind `uri` if it is there; the caller knows that the graph does not refer to it."""
+        self.path(uri).unlink(missing_ok=True)
+
+    def sweep_temporary(self, *, older_than_s: float = 86_400.0) -> int:
+        """Delete what killed writers left behind; returns how many files."""
+        oldest = time.time() - older_than_s
+        removed = 0
+        for path in (self.root / "tmp").glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _read_frame(self, uri: str, frame: int, context: bool) -> Float32[np.ndarray, "h w c"]:
+        with self._open(uri) as file:
+            length = segment_file.length(file)
+            if frame >= length:
+                raise FieldError(
+                    "NO_FRAME",
+                    f"expected a frame below {length}, got {uri}.",
+                    next_step="Ask the graph for the segment's length.",
+                )
+            if not context:
+                return file["energy"][frame]  # type: ignore[no-any-return]
+            if "context" not in file:
+                raise FieldError(
+                    "NO_CONTEXT", f"expected context fields in {uri}, got none.", next_step="Read the frame itself."
+                )
+            return np.concatenate([file["context"][name][frame] for name in sorted(file["context"])], axis=-1)
+
+    @contextmanager
+    def _open(self, uri: str) -> Iterator[h5py.File]:
+        path = self.path(uri)
+        if path.suffix != ".h5":
+            raise FieldError("BAD_URI", f"expected the uri of a segment, got {uri!r}.", next_step="Use read_array.")
+        try:
+            # files never change once they have their name: no lock is needed, and NFS often has none
+            with h5py.File(path, "r", locking=False) as file:
+                yield file
+        except FileNotFoundError:
+            raise self._missing(uri) from None
+        except (OSError, KeyError, ValueError) as error:
+            raise self._damaged(uri, error) from error
+
+    def _is_whole(self, path: Path) -> bool:
+        """A file that HDF5 finds complete; a cut-off one (disk full, bad copy) is written anew."""
+        try:
+            with h5py.File(path, "r", locking=False) as file:
+                return segment_file.length(file) > 0
+        except (OSError, KeyError):
+            return False
+
+    def _place(self, path: Path, write: Callable[[Path], object]) -> None:
+        """Make `path` appear complete: write beside, flush to disk, rename, flush the directory."""
+        temporary = self.root / "tmp" / f"{uuid.uuid4().hex}{path.suffix}"
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            _flush(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush(path.parent)
+
+    def _missing(self, uri: str) -> FieldError:
+        return FieldError(
+            "FILE_MISSING",
+            f"expected a file at {self.path(uri)}, found none.",
+            next_step="Check FIELDGRAPH_STORE, or restore the store from a backup.",
+        )
+
+    def _damaged(self, uri: str, error: Exception) -> FieldError:
+        reason = " ".join(str(error).split())
+        return FieldError(
+            "FILE_DAMAGED",
+            f"cannot read {self.path(uri)}: {reason}.",
+            next_step="Restore it from a backup, or delete it and ingest its source again.",
+        )
+
+
+def _stacked(series: Series) -> Float32[np.ndarray, "t h w c"]:
+    return np.concatenate([series.context[name] for name in sorted(series.context)], axis=-1).astype(np.float32)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
