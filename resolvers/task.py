@@ -1,0 +1,84 @@
+"""A task: what a service may do with the run it is working on, which is to report, to be stopped and to compute.
+
+A service runs in the worker's child. It is told of a cancellation or a lost lease by an exception at its next report,
+so a service that reports at each dispatch to the accelerator honours both there. The lease token goes with every
+report: a run that was given to someone else cannot be written to any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from graph.gateway import Gateway
+from graph.queries import runs
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+REPORT_SECONDS = 0.5  # progress is written at 2 Hz at most
+
+
+class Cancelled(Exception):
+    """Someone asked for this run to stop."""
+
+
+class LeaseLost(Exception):
+    """The run's lease ran out and the run may be another worker's by now: stop, and write nothing more."""
+
+
+class Task:
+    """The handle of one leased run, made by the child and given to `execute(services, run, task)`."""
+
+    def __init__(self, gateway: Gateway, run: runs.RunRow, *, thread: ThreadPoolExecutor | None = None) -> None:
+        if run.lease_token is None:
+            raise ValueError(f"expected a leased run, got {run.uid} in state {run.state}.")
+        self.uid = run.uid
+        self.lease_token = run.lease_token
+        self._gateway = gateway
+        self._thread = thread
+        self._reported = 0.0
+        self._stop: type[Cancelled | LeaseLost] | None = None
+
+    async def report(self, fraction: float, message: str) -> None:
+        """Write progress (0 … 1) and what is going on; calls that come too soon after the last are left out.
+
+        Raises `Cancelled` or `LeaseLost`, so call it at each dispatch.
+        """
+        self.check()
+        now = time.monotonic()
+        if now - self._reported < REPORT_SECONDS:
+            return
+        self._reported = now
+        beat = await runs.report(self._gateway, self.uid, self.lease_token, min(max(fraction, 0.0), 1.0), message)
+        if beat is None:
+            self.lose()
+        elif beat.cancel_requested:
+            self.cancel()
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Cancelled` or `LeaseLost` if the run is to stop; costs nothing."""
+        if self._stop is not None:
+            raise self._stop(f"run {self.uid}")
+
+    def cancel(self) -> None:
+        """Make the next `check` raise `Cancelled`."""
+        self._stop = self._stop or Cancelled
+
+    def lose(self) -> None:
+        """Make the next `check` raise `LeaseLost`, which outweighs a cancellation."""
+        self._stop = LeaseLost
+
+    async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function in the one thread that owns the accelerator, while the child goes on listening."""
+        self.check()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    async def advance(self, steps: Iterator[T]) -> T | None:
+        """The next item of a blocking generator by `compute`; None at its end."""
+        return await self.compute(next, steps, None)
