@@ -46,7 +46,7 @@ class _Commands(typer.core.TyperGroup):
             single.command(name)(module.command)
             found = get_command(single)  # type: ignore[assignment]
         found.name = name
-        return found  # type: ignore[return-value]
+        return found
 
 
 def main() -> None:
