@@ -1,0 +1,101 @@
+"""Statistics of each frame: the numbers that the graph keeps beside a snapshot, for filters and for search.
+
+All are computed in float64 from the stored float32, without reference to the domain but for `signed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Real, Shaped
+
+from nvp.atlas.descriptor import descriptors
+from nvp.atlas.entropy import spatial_entropy
+
+# frames at once: bounds the memory of the float64 copies (64 frames of 128×384 are 25 MB each)
+_BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameStatistics:
+    """One value per frame; see the fields."""
+
+    # sum over all cells, units of the field
+    total_energy: Float[np.ndarray, "t"]
+    mean: Float[np.ndarray, "t"]
+    # population variance over the cells, units²
+    variance: Float[np.ndarray, "t"]
+    minimum: Float[np.ndarray, "t"]
+    maximum: Float[np.ndarray, "t"]
+    # spatial entropy in nats; None where the field is signed
+    entropy: Float[np.ndarray, "t"] | None
+    # half the mean squared difference between neighbouring cells, summed over y and x, units² per cell²
+    gradient_energy: Float[np.ndarray, "t"]
+    # see `classify`
+    regime: Shaped[np.ndarray, "t"]
+    descriptor: Float32[np.ndarray, "t 64"]
+
+
+def frame_statistics(energy: Real[np.ndarray, "t h w c"], *, signed: bool) -> FrameStatistics:
+    """Statistics of each frame of `energy`; `signed` fields have no entropy."""
+    blocks = [_block(energy[k : k + _BLOCK].astype(float), signed) for k in range(0, len(energy), _BLOCK)]
+    joined: dict[str, Any] = {
+        entry.name: None
+        if getattr(blocks[0], entry.name) is None
+        else np.concatenate([getattr(block, entry.name) for block in blocks])
+        for entry in fields(FrameStatistics)
+    }
+    return FrameStatistics(**joined)
+
+
+def classify(
+    *,
+    relative_spread: Float[np.ndarray, "t"],
+    kurtosis: Float[np.ndarray, "t"],
+    gradient_scale: Float[np.ndarray, "t"],
+    side: int,
+) -> Shaped[np.ndarray, "t"]:
+    """A first, rule-based classifier of what a field looks like; the first rule that holds decides.
+
+    - `uniform`: the standard deviation is below 1e-6 of the root mean square
+    - `localised`: excess kurtosis above 3; few cells hold what there is
+    - `rough`: the gradient (Taylor) scale √(variance / 2·gradient energy) is below 1.5 cells
+    - `smooth`: it is above an eighth of the shorter side
+    - `structured`: everything between
+    """
+    return np.select(
+        [relative_spread < 1e-6, kurtosis > 3.0, gradient_scale < 1.5, gradient_scale > side / 8],
+        ["uniform", "localised", "rough", "smooth"],
+        "structured",
+    )
+
+
+def _block(energy: Float[np.ndarray, "t h w c"], signed: bool) -> FrameStatistics:
+    cells = (1, 2, 3)
+    mean = energy.mean(axis=cells)
+    deviation = energy - mean[:, None, None, None]
+    square = deviation * deviation
+    variance = np.mean(square, axis=cells)
+    kurtosis = np.mean(square * square, axis=cells) / np.where(variance > 0, variance, 1.0) ** 2 - 3.0
+    gradient_energy = 0.5 * (
+        np.mean(np.diff(energy, axis=1) ** 2, axis=cells) + np.mean(np.diff(energy, axis=2) ** 2, axis=cells)
+    )
+    size = np.sqrt(np.mean(energy**2, axis=cells))
+    return FrameStatistics(
+        total_energy=energy.sum(axis=cells),
+        mean=mean,
+        variance=variance,
+        minimum=energy.min(axis=cells),
+        maximum=energy.max(axis=cells),
+        entropy=None if signed else spatial_entropy(energy),
+        gradient_energy=gradient_energy,
+        regime=classify(
+            relative_spread=np.sqrt(variance) / np.maximum(size, np.finfo(float).tiny),
+            kurtosis=kurtosis,
+            gradient_scale=np.sqrt(variance / np.maximum(2 * gradient_energy, np.finfo(float).tiny)),
+            side=min(energy.shape[1:3]),
+        ),
+        descriptor=descriptors(energy.sum(axis=3)),
+    )
