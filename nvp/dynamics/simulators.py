@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
 
@@ -14,6 +14,7 @@ from nvp.dynamics.config import FluidConfig
 from nvp.errors import FieldError
 
 
+@runtime_checkable
 class Simulate(Protocol):
     """Sequences `first` … `first + sequences − 1` of a recipe; sequence i does not depend on how many are made."""
 

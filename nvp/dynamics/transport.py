@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from nvp.dynamics.domain import Boundary
 
@@ -66,7 +66,7 @@ def advance(
         change, outflow = divergence(field, faces, diffusivity, boundary_x, boundary_y, high_order=high_order)
         return (change if source is None else change + source), outflow
 
-    def heun(_: int, state: Advanced) -> Advanced:
+    def heun(_: Int[Array, ""], state: Advanced) -> Advanced:
         first, outflow_first = tendency(state.energy)
         predicted = state.energy + step * first
         second, outflow_second = tendency(predicted)

@@ -1,0 +1,124 @@
+"""What every registered simulator promises; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from nvp.atlas.series import Series
+from nvp.dynamics.config import FluidConfig
+from nvp.dynamics.domain import domain
+from nvp.dynamics.simulators import SIMULATORS, simulator
+from nvp.errors import FieldError
+
+SETTINGS = {"scale": 32, "steps": 12}
+
+
+@pytest.fixture(scope="module", params=sorted(SIMULATORS))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def made(name: str) -> list[Series]:
+    chosen = simulator(name)
+    return chosen.simulate(chosen.configure(SETTINGS), jax.random.key(7), sequences=5)
+
+
+def test_series_are_complete(name: str, made: list[Series]) -> None:
+    assert len(made) == 5
+    for series in made:
+        assert series.domain == name
+        assert series.energy.shape == (12, 32, 32, 1)
+        assert series.energy.dtype == np.float32
+        assert np.isfinite(series.energy).all()
+        assert all(values.dtype == np.float32 and len(values) == 12 for values in series.context.values())
+        assert series.dt == domain(name).dt
+        assert series.source_total is not None
+        assert series.outflow_total is not None
+
+
+def test_energy_obeys_the_first_law_and_stays_positive(made: list[Series]) -> None:
+    for series in made:
+        totals = series.energy.sum(axis=(1, 2, 3), dtype=np.float64)
+        expected = totals[0] + np.cumsum(series.source_total) - np.cumsum(series.outflow_total)
+        np.testing.assert_allclose(totals, expected, rtol=1e-6)
+        assert series.energy.min() >= 0
+
+
+def test_entropy_rises_where_the_domain_says_so(name: str, made: list[Series]) -> None:
+    if not domain(name).second_law:
+        pytest.skip("no second law in this domain")
+    for series in made:
+        share = series.energy[..., 0].astype(np.float64)
+        share /= share.sum(axis=(1, 2), keepdims=True)
+        assert np.diff(-(share * np.log(share)).sum(axis=(1, 2))).min() > 0
+
+
+def test_sequence_does_not_depend_on_how_many_are_made(name: str, made: list[Series]) -> None:
+    chosen = simulator(name)
+    config = chosen.configure(SETTINGS)
+    done: list[tuple[int, int]] = []
+    again = chosen.simulate(
+        config, jax.random.key(7), sequences=2, first=3, progress=lambda now, of: done.append((now, of))
+    )
+    for one, other in zip(made[3:], again, strict=True):
+        assert np.array_equal(one.energy, other.energy)
+        assert one.parameters == other.parameters
+    assert done[-1] == (2, 2)
+
+
+def test_sequences_and_seeds_differ(name: str, made: list[Series]) -> None:
+    chosen = simulator(name)
+    other = chosen.simulate(chosen.configure(SETTINGS), jax.random.key(8), sequences=1)
+    fields = [series.energy[0] for series in [*made, *other]]
+    assert all(not np.allclose(fields[i], fields[j]) for i in range(6) for j in range(i))
+    assert len({tuple(series.parameters.values()) for series in made}) == 5
+
+
+def test_time_step_leaves_something_to_predict(made: list[Series]) -> None:
+    """Persistence has VRMSE >= 0.2, and linear extrapolation a fidelity <= 0.5: neither is a good predictor."""
+    energy = np.stack([series.energy[..., 0] for series in made]).astype(np.float64)
+    old, now, truth = energy[:, :-2], energy[:, 1:-1], energy[:, 2:]
+    vrmse = np.sqrt(((now - truth) ** 2).mean((2, 3)) / (truth.var((2, 3), ddof=1) + 1e-7))
+    assert vrmse.mean() >= 0.2
+    linear = 2 * now - old
+    assert 1 - np.sqrt(((linear - truth) ** 2).sum() / ((truth - now) ** 2).sum()) <= 0.5
+
+
+def test_progress_may_stop_it(name: str) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(done: int, of: int) -> None:
+        raise Stopped
+
+    chosen = simulator(name)
+    with pytest.raises(Stopped):
+        chosen.simulate(chosen.configure(SETTINGS), jax.random.key(0), sequences=5, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"scale": 33}, "multiple of 8"),
+        ({"steps": 1}, "2 steps"),
+        ({"dt": 0.0}, "dt > 0"),
+        ({"sclae": 64}, "sclae"),
+        ({"viscosity": [0.2, 0.1]}, "viscosity"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(settings: dict[str, object], word: str) -> None:
+    with pytest.raises(FieldError, match=word) as caught:
+        simulator("fluid_dynamics").configure(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_domain_names_the_known() -> None:
+    with pytest.raises(FieldError, match="fluid_dynamics"):
+        simulator("surface_temperature")
+
+
+def test_settings_come_back_from_json() -> None:
+    assert simulator("fluid_dynamics").configure({"viscosity": [0.1, 0.2]}) == FluidConfig(viscosity=(0.1, 0.2))
