@@ -15,6 +15,9 @@ from typing import ParamSpec, TypeVar
 
 from graph.gateway import Gateway
 from graph.queries import runs
+from graph.queries.leases import Lease, LeaseLost
+
+__all__ = ["Cancelled", "LeaseLost", "Task"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -26,18 +29,11 @@ class Cancelled(Exception):
     """Someone asked for this run to stop."""
 
 
-class LeaseLost(Exception):
-    """The run's lease ran out and the run may be another worker's by now: stop, and write nothing more."""
-
-
 class Task:
     """The handle of one leased run, made by the child and given to `execute(services, run, task)`."""
 
     def __init__(self, gateway: Gateway, run: runs.RunRow, *, thread: ThreadPoolExecutor | None = None) -> None:
-        if run.lease_token is None:
-            raise ValueError(f"expected a leased run, got {run.uid} in state {run.state}.")
-        self.uid = run.uid
-        self.lease_token = run.lease_token
+        self.lease: Lease = run.lease
         self._gateway = gateway
         self._thread = thread
         self._reported = 0.0
@@ -53,7 +49,8 @@ class Task:
         if now - self._reported < REPORT_SECONDS:
             return
         self._reported = now
-        beat = await runs.report(self._gateway, self.uid, self.lease_token, min(max(fraction, 0.0), 1.0), message)
+        progress = min(max(fraction, 0.0), 1.0)
+        beat = await runs.report(self._gateway, self.lease.run, self.lease.token, progress, message)
         if beat is None:
             self.lose()
         elif beat.cancel_requested:
@@ -63,7 +60,7 @@ class Task:
     def check(self) -> None:
         """Raise `Cancelled` or `LeaseLost` if the run is to stop; costs nothing."""
         if self._stop is not None:
-            raise self._stop(f"run {self.uid}")
+            raise self._stop(self.lease.run)
 
     def cancel(self) -> None:
         """Make the next `check` raise `Cancelled`."""

@@ -1,0 +1,155 @@
+"""The child: the only process that imports JAX. It does the work of runs while its worker keeps their leases.
+
+It is spawned afresh (never forked after JAX has started), lives as long as its worker, and ends with it: by signal
+(`lifeline`) and at the end of its stdin. Services are imported when a run of their kind first comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+
+from graph.errors import GraphError, Outage
+from graph.queries.runs import RunRow
+from nvp.errors import FieldError
+from resolvers.lifeline import die_with_parent
+from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
+from resolvers.services.context import Services, open_services
+from resolvers.task import Cancelled, LeaseLost, Task
+
+# kind of run → the module whose `execute` (or `execute_batch`, for runs that arrive together) does it
+SERVICES = {
+    "training": "resolvers.services.training",
+    "prediction": "resolvers.services.prediction",
+    "evaluation": "resolvers.services.evaluation",
+    "generation": "resolvers.services.generation",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Child:
+    """Reads what its worker says, works one group of runs after the other, and answers."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._tasks: dict[str, Task] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accelerator")
+
+    async def serve(self) -> None:
+        """Work until the worker closes the pipe."""
+        hello = await receive(self._reader)
+        if not isinstance(hello, Hello):
+            raise TypeError(f"expected Hello first, got {type(hello).__name__}.")
+        os.nice(hello.niceness)  # before any thread exists: each has its own
+        async with open_services(hello.settings) as services:
+            for kind in hello.kinds:
+                await asyncio.to_thread(import_module, SERVICES[kind])
+            await self._say(Ready(device=_device()))
+            group: asyncio.Task[None] | None = None
+            while True:
+                try:
+                    message = await receive(self._reader)
+                except asyncio.IncompleteReadError:
+                    os._exit(0)  # the worker is gone and its leases with it: stop in mid-computation
+                if isinstance(message, Execute):
+                    if group is not None:
+                        await group
+                    group = asyncio.create_task(self._work(services, message.runs))
+                elif isinstance(message, Stop) and message.uid in self._tasks:
+                    task = self._tasks[message.uid]
+                    if message.lost:
+                        task.lose()
+                    else:
+                        task.cancel()
+
+    async def _work(self, services: Services, runs: Sequence[RunRow]) -> None:
+        self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
+        for kind in dict.fromkeys(run.kind for run in runs):
+            together = [(run, self._tasks[run.uid]) for run in runs if run.kind == kind]
+            for uid, error in (await _errors(kind, services, together)).items():
+                await self._say(_done(uid, error))
+
+    async def _say(self, message: Message) -> None:
+        await send(self._writer, message)
+
+
+async def _errors(
+    kind: str, services: Services, together: Sequence[tuple[RunRow, Task]]
+) -> Mapping[str, Exception | None]:
+    """Work runs of one kind, as a batch where their service can; what went wrong with each."""
+    try:
+        module = import_module(SERVICES[kind])
+        if hasattr(module, "execute_batch"):
+            found: Mapping[str, Exception | None] = await module.execute_batch(services, together)
+            return found
+    except Exception as error:
+        return dict.fromkeys((run.uid for run, _ in together), error)
+    return {run.uid: await _error(module.execute(services, run, task)) for run, task in together}
+
+
+async def _error(work: Awaitable[None]) -> Exception | None:
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None
+
+
+def _done(uid: str, error: Exception | None) -> Done:
+    device = _device()
+    match error:
+        case None:
+            return Done(uid=uid, state="SUCCEEDED", device=device)
+        case Cancelled():
+            return Done(uid=uid, state="CANCELLED", device=device)
+        case LeaseLost():
+            return Done(uid=uid, state="LOST", device=device)
+        case GraphError() | FieldError():
+            return Done(
+                uid=uid,
+                state="FAILED",
+                error_code=error.code,
+                error_message=str(error),
+                again=isinstance(error, Outage),
+                device=device,
+            )
+    log.error("run %s failed", uid, exc_info=error)
+    message = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Done(uid=uid, state="FAILED", error_code="INTERNAL", error_message=message, device=device)
+
+
+def _device() -> str | None:
+    """The accelerator's name, once a service has loaded JAX."""
+    jax = sys.modules.get("jax")
+    return None if jax is None else str(jax.devices()[0].device_kind)
+
+
+async def _main() -> None:
+    # keep the pipe to ourselves: whatever prints to stdout from here on goes to stderr
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(0, "rb", buffering=0))
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(answers, "wb", buffering=0)
+    )
+    await Child(reader, asyncio.StreamWriter(transport, protocol, None, loop)).serve()
+
+
+def main() -> None:
+    """`python -m resolvers.child PARENT`, started by `resolvers.executor` only."""
+    die_with_parent(int(sys.argv[1]))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    asyncio.run(_main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""The worker: one loop that claims runs from the graph, has them worked and writes how they ended.
+
+It pulls: Neo4j decides who gets a run, a poke only shortens the wait. While the child works, the worker renews the
+lease, passes on a cancellation and ends a child that does not listen. A worker that is asked to end (SIGTERM) hands
+its run back to the queue; one that is killed leaves it to whoever reaps the expired lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from graph.errors import Outage
+from graph.gateway import Gateway
+from graph.queries import runs
+from graph.queries.runs import RunRow
+from graph.settings import Settings
+from resolvers.executor import ChildDied, Executor
+from resolvers.lifeline import end_with_parent
+from resolvers.pipe import Done
+from resolvers.poke import Bell, bell
+
+GROUP = {"batch": 1, "interactive": 16}  # how many runs one claim takes: predictions that arrive together go together
+PRELOAD = {"batch": (), "interactive": ("prediction",)}  # kinds whose imports must not delay the first run
+GRACE_SECONDS = 10.0  # for a child that was told to stop, until it is killed
+FINISH_SECONDS = 2.0  # for runs in work when the worker is asked to end, until they are handed back
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Claims and works runs of one capability: `batch` or `interactive`."""
+
+    def __init__(self, gateway: Gateway, settings: Settings, capability: str, *, only: str | None = None) -> None:
+        """`only`: the uid of the one run to work; `run` then returns when it is finished."""
+        self._gateway = gateway
+        self._settings = settings
+        self._capability = capability
+        self._only = only
+        self._name = f"{socket.gethostname()}/{os.getpid()}/{capability}"
+        self._ending = asyncio.Event()
+        self._reaped = 0.0
+        self._told: dict[str, Done] = {}
+
+    def end(self) -> None:
+        """Claim nothing more and return from `run` soon; a run in work is finished or handed back."""
+        self._ending.set()
+
+    async def run(self) -> None:
+        """Work until `end` is called."""
+        with bell(self._settings, self._capability) as poked:
+            async with Executor(self._settings, self._capability) as executor:
+                await executor.start(PRELOAD[self._capability])
+                while not self._ending.is_set():
+                    try:
+                        await self._turn(executor, poked)
+                    except Outage as outage:  # leases that we could not renew are reaped by whoever comes first
+                        log.warning("%s", outage)
+                        await poked.wait(self._settings.lease_seconds / 3)
+
+    async def _turn(self, executor: Executor, poked: Bell) -> None:
+        """Look once: work what can be claimed, or wait for a poke."""
+        if time.monotonic() - self._reaped > self._settings.lease_seconds / 3:
+            self._reaped = time.monotonic()
+            await runs.reap(self._gateway, max_attempts=self._settings.max_attempts)
+        claimed = await runs.claim(
+            self._gateway,
+            capability=self._capability,
+            worker=self._name,
+            lease_seconds=self._settings.lease_seconds,
+            limit=GROUP[self._capability],
+            only=self._only,
+        )
+        if claimed:
+            await self._work(executor, claimed)
+        if self._only is not None and (await runs.run(self._gateway, self._only)).finished:
+            self.end()
+        elif not claimed:
+            await poked.wait(self._settings.poll_seconds)
+
+    async def _work(self, executor: Executor, claimed: Sequence[RunRow]) -> None:
+        started = await asyncio.gather(
+            *(runs.transition(self._gateway, run.uid, "LEASED", "RUNNING", run.lease_token) for run in claimed)
+        )
+        group = [run for run in started if run is not None]
+        if not group:
+            return
+        self._told = {}
+        beating = asyncio.create_task(self._keep(executor, group))
+        try:
+            outcomes = await self._outcomes(executor, group)
+        finally:
+            beating.cancel()
+        await asyncio.gather(*(self._finish(run, outcomes[run.uid]) for run in group))
+
+    async def _outcomes(self, executor: Executor, group: Sequence[RunRow]) -> dict[str, Done]:
+        """How each run ended; where the child died or we must end, what that means for the run."""
+        handing_back = False
+        working = asyncio.create_task(executor.execute(group))
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await asyncio.wait({working}, timeout=FINISH_SECONDS)
+            handing_back = not working.done()
+            if handing_back:
+                await executor.kill()
+            return await working
+        except ChildDied as died:
+            log.warning("%s", died)
+            back = Done(uid="", state="QUEUED", error_message="handed back by its worker")
+            crashed = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message=f"{died}.", again=True)
+            return {run.uid: self._told.get(run.uid, back if handing_back else crashed) for run in group}
+        finally:
+            ending.cancel()
+
+    async def _keep(self, executor: Executor, group: Sequence[RunRow]) -> None:
+        """Renew the leases until cancelled; tell the child what must stop, and end it where it does not."""
+        renewed = {run.uid: time.monotonic() for run in group}
+        deadline: float | None = None
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            for run in group:
+                if run.uid in self._told:
+                    continue
+                try:
+                    lease = run.lease
+                    beat = await runs.heartbeat(self._gateway, lease.run, lease.token, self._settings.lease_seconds)
+                except Outage:
+                    if time.monotonic() - renewed[run.uid] < self._settings.lease_seconds:
+                        continue
+                    beat = None
+                if beat is None or beat.cancel_requested:
+                    self._told[run.uid] = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
+                    with suppress(ChildDied):  # then `_outcomes` knows
+                        await executor.stop(run.uid, lost=beat is None)
+                    deadline = deadline or time.monotonic() + GRACE_SECONDS
+                else:
+                    renewed[run.uid] = time.monotonic()
+            if deadline is not None and time.monotonic() > deadline:
+                await executor.kill()
+                return
+
+    async def _finish(self, run: RunRow, done: Done) -> None:
+        """Write the end of a run, or its return to the queue, under its lease."""
+        state = done.state
+        fields: dict[str, Any] = {"device": done.device}
+        if state == "LOST":
+            log.warning("run %s: lease lost", run.uid)
+            return
+        if state == "FAILED" and done.again and run.attempt < self._settings.max_attempts:
+            state = "QUEUED"
+        if state == "QUEUED":
+            fields["message"] = f"to be tried again: {done.error_message}"
+        elif state == "FAILED":
+            fields |= {"error_code": done.error_code, "error_message": done.error_message}
+        elif state == "SUCCEEDED":
+            fields |= {"progress": 1.0}
+        moved = await runs.transition(self._gateway, run.uid, "RUNNING", state, run.lease_token, **fields)
+        log.info("run %s: %s", run.uid, state if moved else "lease lost")
+
+
+async def work(settings: Settings, capability: str, *, only: str | None = None) -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    async with Gateway.open(settings) as gateway:
+        worker = Worker(gateway, settings, capability, only=only)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.end)
+        await worker.run()
+
+
+def main() -> None:
+    """`python -m resolvers.worker CAPABILITY PARENT`, started by `resolvers.supervisor`."""
+    end_with_parent(int(sys.argv[2]))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    asyncio.run(work(Settings(), sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
