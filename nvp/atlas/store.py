@@ -216,15 +216,22 @@ class ArrayStore:
     def _place(self, path: Path, write: Callable[[Path], object]) -> None:
         """Make `path` appear complete: write beside, flush to disk, rename, flush the directory."""
         temporary = self.root / "tmp" / f"{uuid.uuid4().hex}{path.suffix}"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             write(temporary)
             _flush(temporary)
             temporary.replace(path)
+            _flush(path.parent)
+        except OSError as error:
+            raise FieldError(
+                "STORE_UNWRITABLE",
+                f"cannot write {path}: {' '.join(str(error).split())}.",
+                next_step="Free space, or set FIELDGRAPH_STORE to a directory that you may write to.",
+            ) from error
         finally:
-            temporary.unlink(missing_ok=True)
-        _flush(path.parent)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _missing(self, uri: str) -> FieldError:
         return FieldError(
