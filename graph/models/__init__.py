@@ -1,0 +1,34 @@
+"""Models: the graph's nodes and relations as neomodel classes, for reading and writing single nodes.
+
+They declare; the migrations create. Lists, bulk and whatever is contended go through `graph.queries`.
+"""
+
+from __future__ import annotations
+
+from graph.models.domain import Domain
+from graph.models.model import Checkpoint, Epoch, Model
+from graph.models.prediction import Evaluation, Prediction
+from graph.models.run import EvaluationRun, GenerationRun, PredictionRun, Run, TrainingRun
+from graph.models.sequence import Segment, Sequence, Split
+from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
+
+__all__ = [
+    "Checkpoint",
+    "Domain",
+    "EnergySnapshot",
+    "Epoch",
+    "Evaluation",
+    "EvaluationRun",
+    "GenerationRun",
+    "Model",
+    "Observed",
+    "Predicted",
+    "Prediction",
+    "PredictionRun",
+    "Run",
+    "Segment",
+    "Sequence",
+    "Simulated",
+    "Split",
+    "TrainingRun",
+]

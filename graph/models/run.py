@@ -1,0 +1,69 @@
+"""Run: a piece of work that outlives the process that does it; its second label says which kind."""
+
+from __future__ import annotations
+
+from neomodel import (
+    AsyncRelationshipTo,
+    AsyncStructuredNode,
+    AsyncZeroOrMore,
+    BooleanProperty,
+    DateTimeProperty,
+    FloatProperty,
+    IntegerProperty,
+    StringProperty,
+)
+
+from graph.models.relations import Used
+
+
+class Run(AsyncStructuredNode):
+    """Durable, leased and resumable; changed by `graph.queries.runs` only. USED leads to inputs of any label."""
+
+    uid = StringProperty(required=True, unique_index=True)
+    kind = StringProperty(required=True)
+    state = StringProperty(required=True)
+    capability = StringProperty(required=True)
+    config_json = StringProperty(required=True)
+    # config, inputs and code version; absent once FAILED, CANCELLED or where forced
+    dedup_key = StringProperty(unique_index=True)
+    rng_seed = IntegerProperty(required=True)
+    attempt = IntegerProperty(required=True)
+    # fences every write of a worker
+    lease_token = StringProperty()
+    lease_until = DateTimeProperty()
+    worker = StringProperty()
+    cancel_requested = BooleanProperty(required=True)
+    progress = FloatProperty(required=True)
+    message = StringProperty(required=True)
+    seq = IntegerProperty(required=True)
+    energy_joules = FloatProperty()
+    energy_source = StringProperty()
+    device = StringProperty()
+    code_version = StringProperty()
+    created_at = DateTimeProperty(required=True)
+    touched_at = DateTimeProperty()
+    started_at = DateTimeProperty()
+    finished_at = DateTimeProperty()
+    error_code = StringProperty()
+    error_message = StringProperty()
+
+    used = AsyncRelationshipTo(AsyncStructuredNode, "USED", model=Used, cardinality=AsyncZeroOrMore)
+    informed_by = AsyncRelationshipTo("Run", "WAS_INFORMED_BY", cardinality=AsyncZeroOrMore)
+
+
+class GenerationRun(Run):
+    """Simulates sequences."""
+
+
+class TrainingRun(Run):
+    """Trains a model and keeps its checkpoints."""
+
+    epochs = AsyncRelationshipTo("graph.models.model.Epoch", "EPOCH", cardinality=AsyncZeroOrMore)
+
+
+class EvaluationRun(Run):
+    """Scores a checkpoint on stretches of sequences."""
+
+
+class PredictionRun(Run):
+    """Rolls a checkpoint out from one state."""
