@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, LiteralString, TypeVar
 
 from neo4j import READ_ACCESS, AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession
 from neo4j import exceptions as driver_errors
@@ -81,10 +81,7 @@ class Gateway:
                 try:
                     async with self._session(default_access_mode=READ_ACCESS) as session:
                         return await _rows(await session.run(query, parameters))
-                except driver_errors.DriverError as error:
-                    if attempt == READ_ATTEMPTS or not error.is_retryable():
-                        raise
-                except driver_errors.Neo4jError as error:
+                except (driver_errors.DriverError, driver_errors.Neo4jError) as error:
                     if attempt == READ_ATTEMPTS or not error.is_retryable():
                         raise
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -119,8 +116,7 @@ class Gateway:
         """Run one statement in auto-commit: schema changes and `CALL … IN TRANSACTIONS` admit no other way."""
         with self._one_line_errors():
             async with self._session() as session:
-                # migrations come from files, hence no literal
-                await (await session.run(cast("LiteralString", statement))).consume()
+                await (await session.run(statement)).consume()
 
     async def connect_models(self) -> None:
         """Let neomodel (`graph/models`) use this driver and database in the current task.

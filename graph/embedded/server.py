@@ -174,18 +174,20 @@ def _write_state(path: Path, running: Running) -> None:
 
 def _is_ours(pid: int, layout: Layout) -> bool:
     """Whether this process lives and is the server of this home."""
-    _reap(pid)
     try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and f"--home-dir={layout.root}" in process.cmdline()
+        return _lives(pid) and f"--home-dir={layout.root}" in psutil.Process(pid).cmdline()
     except psutil.Error:
         return False
 
 
-def _reap(pid: int) -> None:
-    """Bury the process if it was our own child and has ended."""
+def _lives(pid: int) -> bool:
+    """Whether this process runs; one that has ended, but that its parent has not buried yet, does not."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)  # buries it if it is a child of ours
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _require_free(port: int, setting: str) -> None:
@@ -238,7 +240,6 @@ def _terminate(pid: int) -> None:
             os.kill(pid, sign)
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            _reap(pid)
-            if not psutil.pid_exists(pid):
+            if not _lives(pid):
                 return
             time.sleep(0.05)
