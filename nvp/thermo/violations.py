@@ -1,6 +1,6 @@
 """The second law, where a domain has one, and the sign of an energy.
 
-Spatial entropy cannot fall in a closed domain without source that a flow without divergence stirs and diffusion smooths.
+Spatial entropy cannot fall in a closed domain without source that an incompressible flow stirs and diffusion smooths.
 The data's own rate belongs beside a model's: a correct model of data that violate the law violates it as often.
 """
 
