@@ -1,0 +1,351 @@
+"""Submission: from a request to a QUEUED run, checked against the graph before anything is queued.
+
+The API and the command line call the same four functions. They return at once and import no JAX. The same request
+again, over the same data and with the same code, is the same run, unless the request says `force`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from graph.errors import GraphError
+from graph.identity import digest
+from graph.queries import runs, splits, timeline, training
+from graph.queries.runs import RunRow
+from graph.queries.timeline import SequenceRow
+from nvp.atlas.time_axis import step_of
+from nvp.dynamics.domain import domain as registered_domain
+from resolvers.poke import poke
+from resolvers.services.context import Services
+from resolvers.services.splitting import Kind, Part, Role, split
+from resolvers.services.version import code_version
+
+ModelSize = Literal["ridge", "tiny", "small", "base"]
+MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base")
+MAX_STEPS = 1000  # of one prediction: each is a node and a file
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRequest:
+    """Train a predictor on a domain's sequences, or on those that are named."""
+
+    domain: str | None = None
+    sequences: tuple[str, ...] = ()
+    model: str = "tiny"
+    # passes over the training part; None: as the model's size has it
+    epochs: int | None = None
+    # wall-clock budget in seconds, compilation left out; None: no budget
+    seconds: float | None = None
+    # frames that the model sees, 1 … 4; None: as the model's size has it
+    history: int | None = None
+    # root of everything random, >= 0
+    seed: int = 0
+    # by time block or by sequence; None: by sequence where there are at least three
+    split: Kind | None = None
+    # frames between two parts of one series; None: a day where it has a calendar, else none
+    gap: int | None = None
+    # a new run even where the same was asked before
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRequest:
+    """Continue a snapshot by `steps` with a checkpoint."""
+
+    checkpoint: str
+    snapshot: str
+    # leads 1 … steps
+    steps: int = 1
+    # external inputs held as at the start, or taken from the record (an oracle)
+    forcing: Literal["frozen", "recorded"] = "frozen"
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """Score checkpoints, beside the baselines, on sequences or on a role of the split they were trained with."""
+
+    # several are rng seeds of one configuration: their scores are averaged
+    checkpoints: tuple[str, ...]
+    # empty: those of the split
+    sequences: tuple[str, ...] = ()
+    # train, val or test; None: test where no sequence is named, else the whole range
+    split_role: Role | None = None
+    # range of the frames: a t_index or an ISO time, both inclusive
+    begin: str | None = None
+    end: str | None = None
+    # score each n-th start, >= 1
+    stride: int = 1
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """Simulate sequences of a domain."""
+
+    domain: str
+    # how many
+    sequences: int = 1
+    # root of everything random, >= 0
+    seed: int = 0
+    # what differs from the simulator's defaults (scale, steps, dt, …)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+
+
+async def submit_training(services: Services, request: TrainingRequest) -> RunRow:
+    """Queue a training; raises GraphError where the sequences are missing, differ in shape or are too short."""
+    _one_of("model", request.model, MODELS)
+    _at_least("seed", request.seed, 0)
+    _at_least("epochs", request.epochs, 1)
+    _at_least("history", request.history, 1)
+    _at_least("gap", request.gap, 0)
+    rows = await _sequences(services, request)
+    gap = await _default_gap(services, rows[0]) if request.gap is None else request.gap
+    kind, parts = split(rows, kind=request.split, gap=gap)
+    split_uid = await splits.put(
+        services.gateway,
+        kind=kind,
+        gap=gap,
+        parts=[(part.role, part.sequence, part.first, part.last) for part in parts],
+    )
+    config = {
+        "model": request.model,
+        "domain": rows[0].domain,
+        "split": split_uid,
+        "epochs": request.epochs,
+        "seconds": request.seconds,
+        "history": request.history,
+    }
+    inputs = [(split_uid, "split"), *((row.uid, "sequence") for row in rows)]
+    return await _submit(
+        services,
+        kind="training",
+        capability="batch",
+        config=config,
+        data=_digests(rows),
+        rng_seed=request.seed,
+        inputs=inputs,
+        force=request.force,
+    )
+
+
+async def submit_prediction(services: Services, request: PredictionRequest) -> RunRow:
+    """Queue a prediction; raises GraphError where checkpoint or snapshot is missing or they do not fit."""
+    _between("steps", request.steps, 1, MAX_STEPS)
+    _one_of("forcing", request.forcing, ("frozen", "recorded"))
+    checkpoint = await training.checkpoint(services.gateway, request.checkpoint)
+    model = await training.model(services.gateway, checkpoint.model)
+    snapshot = await timeline.snapshot(services.gateway, request.snapshot)
+    if snapshot.sequence is None:
+        raise GraphError(
+            "NOT_IN_SEQUENCE",
+            f"expected a snapshot of a sequence, got {snapshot.uid}, which is itself predicted.",
+            next_step="Start from an observed or simulated snapshot and ask for more steps.",
+        )
+    _same("domain", model.domain, snapshot.domain, next_step="Choose a checkpoint of this domain.")
+    config = {
+        "checkpoint": checkpoint.uid,
+        "snapshot": snapshot.uid,
+        "steps": request.steps,
+        "forcing": request.forcing,
+    }
+    return await _submit(
+        services,
+        kind="prediction",
+        capability="interactive",
+        config=config,
+        data=[snapshot.sha256],
+        rng_seed=0,
+        inputs=[(checkpoint.uid, "checkpoint"), (snapshot.uid, "start")],
+        force=request.force,
+    )
+
+
+async def submit_evaluation(services: Services, request: EvaluationRequest) -> RunRow:
+    """Queue an evaluation; raises GraphError where nothing would be scored or the checkpoints do not fit together."""
+    if not request.checkpoints:
+        raise GraphError("BAD_REQUEST", "expected at least one checkpoint, got none.")
+    _at_least("stride", request.stride, 1)
+    checkpoints = [await training.checkpoint(services.gateway, uid) for uid in dict.fromkeys(request.checkpoints)]
+    models = [await training.model(services.gateway, checkpoint.model) for checkpoint in checkpoints]
+    for model in models[1:]:
+        _same("split", models[0].split, model.split, next_step="Evaluate checkpoints of different splits apart.")
+    parts = await _evaluated_parts(services, request, models[0].split)
+    rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(part.sequence for part in parts)]
+    for row in rows:
+        _same("domain", models[0].domain, row.domain, next_step="Choose sequences of this domain.")
+    config = {
+        "checkpoints": [checkpoint.uid for checkpoint in checkpoints],
+        "parts": [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in parts],
+        "stride": request.stride,
+    }
+    return await _submit(
+        services,
+        kind="evaluation",
+        capability="batch",
+        config=config,
+        data=_digests(rows),
+        rng_seed=0,
+        inputs=[
+            *((checkpoint.uid, "checkpoint") for checkpoint in checkpoints),
+            *((row.uid, "sequence") for row in rows),
+        ],
+        force=request.force,
+    )
+
+
+async def submit_generation(services: Services, request: GenerationRequest) -> RunRow:
+    """Queue a simulation; raises FieldError for an unknown domain."""
+    _between("sequences", request.sequences, 1, 10_000)
+    _at_least("seed", request.seed, 0)
+    config = {
+        "domain": registered_domain(request.domain).name,
+        "sequences": request.sequences,
+        "settings": dict(request.settings),
+    }
+    return await _submit(
+        services,
+        kind="generation",
+        capability="batch",
+        config=config,
+        data=[],
+        rng_seed=request.seed,
+        inputs=[],
+        force=request.force,
+    )
+
+
+async def _submit(
+    services: Services,
+    *,
+    kind: str,
+    capability: str,
+    config: Mapping[str, Any],
+    data: Sequence[str],
+    rng_seed: int,
+    inputs: Sequence[tuple[str, str]],
+    force: bool,
+) -> RunRow:
+    """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run."""
+    code = code_version()
+    run = await runs.submit(
+        services.gateway,
+        kind=kind,
+        config=config,
+        capability=capability,
+        dedup_key=digest({"kind": kind, "config": config, "data": list(data), "rng_seed": rng_seed, "code": code}),
+        rng_seed=rng_seed,
+        inputs=inputs,
+        force=force,
+        code_version=code,
+    )
+    poke(services.settings, capability)
+    return run
+
+
+async def _sequences(services: Services, request: TrainingRequest) -> list[SequenceRow]:
+    """The sequences to train on: all of one domain, grid and time step."""
+    if request.sequences:
+        rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(request.sequences)]
+    elif request.domain is not None:
+        rows = await timeline.sequences_of_domain(services.gateway, registered_domain(request.domain).name)
+    else:
+        raise GraphError("BAD_REQUEST", "expected a domain or sequences to train on, got neither.")
+    if not rows:
+        raise GraphError(
+            "NO_SEQUENCES",
+            f"expected sequences of domain {request.domain!r}, got none.",
+            next_step="Ingest a file (`fieldgraph ingest`) or simulate some (`fieldgraph generate`).",
+        )
+    head = rows[0]
+    for row in rows:
+        if (row.domain, row.height, row.width, row.dt) != (head.domain, head.height, head.width, head.dt):
+            raise GraphError(
+                "SEQUENCES_DIFFER",
+                f"expected {head.domain} of {head.height}×{head.width} with dt {head.dt:g} as in {head.uid}, got "
+                f"{row.domain} of {row.height}×{row.width} with dt {row.dt:g} in {row.uid}.",
+                next_step="Name the sequences that belong together.",
+            )
+    return rows
+
+
+async def _default_gap(services: Services, row: SequenceRow) -> int:
+    """A day's frames where the sequence has a calendar: the weather of an evening knows that of the noon."""
+    frame = (await timeline.frames(services.gateway, row.uid, row.first, row.first))[0]
+    return 0 if frame.valid_time is None else round(DAY_SECONDS / row.dt)
+
+
+async def _evaluated_parts(services: Services, request: EvaluationRequest, split_uid: str) -> list[Part]:
+    """The stretches to score: parts of the split in the wanted role or whole sequences, cut to begin … end."""
+    role = request.split_role or (None if request.sequences else "test")
+    if role is None:
+        rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(request.sequences)]
+        parts = [Part(role="test", sequence=row.uid, first=row.first, last=row.last) for row in rows]
+    else:
+        _one_of("split role", role, ("train", "val", "test"))
+        parts = [
+            Part(role=role, sequence=part.sequence, first=part.first, last=part.last)
+            for part in await splits.parts(services.gateway, split_uid)
+            if part.role == role and (not request.sequences or part.sequence in request.sequences)
+        ]
+    cut = [await _cut(services, part, request.begin, request.end) for part in parts]
+    kept = [part for part in cut if part.last > part.first]
+    if not kept:
+        raise GraphError(
+            "NOTHING_TO_SCORE",
+            f"expected frames from {request.begin or 'the first'} to {request.end or 'the last'}, got none.",
+            next_step="Widen the range or name another sequence.",
+        )
+    return kept
+
+
+async def _cut(services: Services, part: Part, begin: str | None, end: str | None) -> Part:
+    row = await timeline.sequence(services.gateway, part.sequence)
+    return Part(
+        role=part.role,
+        sequence=part.sequence,
+        first=part.first if begin is None else max(part.first, _t_index(row, begin)),
+        last=part.last if end is None else min(part.last, _t_index(row, end)),
+    )
+
+
+def _t_index(row: SequenceRow, text: str) -> int:
+    """A t_index as it is, an ISO time by the sequence's calendar (UTC)."""
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    try:
+        return step_of(np.datetime64(text.removesuffix("Z"), "ns"), row.dt) - row.anchor
+    except ValueError:
+        raise GraphError(
+            "BAD_TIME", f"expected a t_index or an ISO time such as 2019-03-25T00:00, got {text!r}."
+        ) from None
+
+
+def _digests(rows: Sequence[SequenceRow]) -> list[str]:
+    return [row.digest for row in sorted(rows, key=lambda row: row.uid)]
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise GraphError("BAD_REQUEST", f"expected {name} out of {', '.join(known)}, got {value!r}.")
+
+
+def _at_least(name: str, value: float | None, low: float) -> None:
+    if value is not None and not value >= low:
+        raise GraphError("BAD_REQUEST", f"expected {name} of at least {low}, got {value}.")
+
+
+def _between(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise GraphError("BAD_REQUEST", f"expected {name} within {low} … {high}, got {value}.")
+
+
+def _same(name: str, expected: object, got: object, *, next_step: str) -> None:
+    if expected != got:
+        raise GraphError("MISMATCH", f"expected {name} {expected}, got {got}.", next_step=next_step)
