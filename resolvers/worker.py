@@ -23,6 +23,7 @@ from graph.gateway import Gateway
 from graph.queries import runs
 from graph.queries.runs import RunRow
 from graph.settings import Settings
+from migrations.runner import require_current
 from resolvers.executor import ChildDied, Executor
 from resolvers.lifeline import end_with_parent
 from resolvers.pipe import Done
@@ -49,6 +50,11 @@ class Worker:
         self._ending = asyncio.Event()
         self._reaped = 0.0
         self._told: dict[str, Done] = {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped claiming: it was told to, or its one run is finished."""
+        return self._ending.is_set()
 
     def end(self) -> None:
         """Claim nothing more and return from `run` soon; a run in work is finished or handed back."""
@@ -171,6 +177,7 @@ class Worker:
 async def work(settings: Settings, capability: str, *, only: str | None = None) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     async with Gateway.open(settings) as gateway:
+        await require_current(gateway)
         worker = Worker(gateway, settings, capability, only=only)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,87 @@
+"""What `train`, `predict`, `evaluate` and `generate` share: watch a run to its end, and work it if nobody else does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from graph.errors import GraphError
+from graph.queries import runs
+from graph.queries.runs import RunRow
+from graph.settings import Settings
+from migrations.runner import require_current
+from resolvers.cli.output import console
+from resolvers.poke import poke
+from resolvers.services.context import Services, open_services
+from resolvers.supervisor import on_signals
+from resolvers.worker import Worker
+
+LOOK_SECONDS = 0.2  # between two looks at the run
+TAKE_SECONDS = 1.5  # what a worker that is there gets to take the run, beyond its poll
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Services]:
+    """Services over a graph whose schema is up to date."""
+    async with open_services(Settings()) as services:
+        await require_current(services.gateway)
+        yield services
+
+
+async def follow(services: Services, run: RunRow) -> RunRow:
+    """The run at its end. Where no worker takes it soon, a worker of this process does, for this run only.
+
+    Raises GraphError where it failed, was cancelled or, by Ctrl-C, was handed back.
+    """
+    poke(services.settings, run.capability)
+    worker = Worker(services.gateway, services.settings, run.capability, only=run.uid)
+    on_signals(worker.end)
+    working: asyncio.Task[None] | None = None
+    patience = services.settings.poll_seconds + TAKE_SECONDS
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with _bar() as bar:
+        line = bar.add_task(run.kind, total=1.0)
+        while not run.finished and not worker.ended:
+            if working is None and run.state == "QUEUED" and loop.time() - began > patience:
+                working = asyncio.create_task(worker.run())
+            if working is not None and working.done():
+                working.result()
+                working = None
+            await asyncio.sleep(LOOK_SECONDS)
+            run = await runs.run(services.gateway, run.uid)
+            bar.update(line, completed=run.progress, description=run.message or run.state.lower())
+    if working is not None:
+        worker.end()
+        await working
+        run = await runs.run(services.gateway, run.uid)
+    return _ended(run)
+
+
+def queued(run: RunRow) -> dict[str, Any]:
+    """What a command prints of a run that it leaves to the workers."""
+    return {"run": run.uid, "state": run.state}
+
+
+def _ended(run: RunRow) -> RunRow:
+    match run.state:
+        case "SUCCEEDED":
+            return run
+        case "FAILED":
+            raise GraphError(run.error_code or "FAILED", f"run {run.uid} failed: {run.error_message}")
+        case "CANCELLED":
+            raise GraphError("CANCELLED", f"run {run.uid} was cancelled.", next_step="Submit it again.")
+    raise GraphError(
+        "INTERRUPTED",
+        f"run {run.uid} is {run.state.lower()}, not finished.",
+        next_step="It goes on from its last checkpoint with the next worker, or with the same command.",
+    )
+
+
+def _bar() -> Progress:
+    columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    return Progress(*columns, TextColumn("eta"), TimeRemainingColumn(), console=console, transient=True)

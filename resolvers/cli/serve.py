@@ -1,0 +1,52 @@
+"""`fieldgraph serve`: Neo4j, the API and two workers, until Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from graph.embedded import server
+from graph.settings import Settings
+from migrations.runner import require_current
+from resolvers import supervisor
+from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.supervisor import Supervisor
+
+
+def command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default: FIELDGRAPH_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: FIELDGRAPH_PORT.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start Neo4j, the API and two workers; Ctrl-C ends them all.
+
+    Example: fieldgraph serve --port 8080
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    run(_serve(Settings().model_copy(update=chosen), as_json))
+
+
+async def _serve(settings: Settings, as_json: bool) -> None:
+    with supervisor.listen(settings) as listener:
+        async with supervisor.neo4j(settings) as gateway:
+            await require_current(gateway)
+            ours = Supervisor(settings)
+            supervisor.on_signals(ours.end)
+            await ours.run(listener, on_start=lambda: _greet(settings, as_json))
+    console.print("ended")
+
+
+def _greet(settings: Settings, as_json: bool) -> None:
+    base = f"http://{settings.host}:{settings.port}"
+    running = None if settings.neo4j_uri else server.find(settings)
+    urls: dict[str, Any] = {
+        "login": f"{base}/",
+        "graphql": f"{base}/graphql",
+        "neo4j_browser": running.browser if running else None,
+        "neo4j": running.uri if running else settings.neo4j_uri,
+    }
+    emit(urls, as_json=as_json, text="\n".join(f"{name:14} {url}" for name, url in urls.items() if url))
