@@ -58,6 +58,11 @@ def checkpoint_uid(model_uid: str, step: int, sha256: str) -> str:
     return _content_uid("checkpoint", model_uid, step, sha256)
 
 
+def epoch_uid(run_uid: str, epoch: int) -> str:
+    """One pass of a training run: an attempt that repeats it writes the same node again."""
+    return _content_uid("epoch", run_uid, epoch)
+
+
 def event_uid() -> str:
     """A new event; sorts after every earlier one of this machine."""
     return str(uuid_utils.uuid7())

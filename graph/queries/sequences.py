@@ -13,7 +13,7 @@ interrupted between segments, and run by many at once on files that overlap. The
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, LiteralString
 
@@ -22,6 +22,7 @@ from neo4j import AsyncManagedTransaction
 from graph import identity
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
+from graph.queries.states import NewState
 
 Origin = Literal["Observed", "Simulated"]
 BATCH = 2000
@@ -64,24 +65,11 @@ class NewSegment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewFrame:
-    """One state and its statistics; `valid_time` (with time zone) where the sequence has a calendar."""
+class NewFrame(NewState):
+    """One state of a sequence; `valid_time` (with time zone) where the sequence has a calendar."""
 
     # absolute: round(valid_time / dt) since 1970, or the index
     step: int
-    sha256: str
-    uri: str
-    total_energy: float
-    mean: float
-    variance: float
-    minimum: float
-    maximum: float
-    # spatial entropy in nats; None where the field is signed
-    entropy: float | None
-    gradient_energy: float
-    # 64 fixed, versioned numbers for similarity search
-    descriptor: tuple[float, ...] | None = None
-    regime: str | None = None
     valid_time: datetime | None = None
     context_names: tuple[str, ...] = ()
     context_uri: str | None = None
@@ -254,17 +242,15 @@ async def _write_frames(
         rows = []
         for frame in frames[start : start + BATCH]:
             t_index = frame.step - anchor
-            properties = {name: value for name, value in asdict(frame).items() if name != "step"}
-            properties |= {
+            properties = frame.properties() | {
                 "domain": sequence.domain,
                 "sequence": sequence.uid,
                 "t_index": t_index,
                 "t": t_index * sequence.dt,
                 "height": sequence.height,
                 "width": sequence.width,
-                "context_names": list(frame.context_names),
-                "descriptor": None if frame.descriptor is None else list(frame.descriptor),
             }
+            del properties["step"]  # t_index and the sequence's anchor say it
             rows.append({"uid": identity.snapshot_uid(sequence.uid, frame.step), "properties": properties})
         await (await tx.run(_WRITE_FRAMES, sequence=sequence.uid, label=label, rows=rows)).consume()
 
