@@ -10,14 +10,14 @@ import hashlib
 import io
 
 import numpy as np
-from jaxtyping import Float32, Real
+from jaxtyping import Float32, Shaped
 
 from nvp.errors import FieldError
 
 STORED = np.dtype("<f4")
 
 
-def as_stored(array: Real[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+def as_stored(array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """The array as it is kept: little-endian float32, C order; no copy where it is that already."""
     if array.dtype.kind not in "fiub":
         raise FieldError(
@@ -29,18 +29,18 @@ def as_stored(array: Real[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     return stored if stored.flags.c_contiguous else np.ascontiguousarray(stored)
 
 
-def canonical_bytes(array: Real[np.ndarray, "..."]) -> bytes:
+def canonical_bytes(array: Shaped[np.ndarray, "..."]) -> bytes:
     """The `.npy` file that stands for `array`, header included."""
     stored = as_stored(array)
     return _header(stored.shape) + stored.tobytes()
 
 
-def digest(array: Real[np.ndarray, "..."]) -> str:
+def digest(array: Shaped[np.ndarray, "..."]) -> str:
     """sha256 of the canonical bytes, in hexadecimal."""
     return digests(array[None])[0]
 
 
-def digests(arrays: Real[np.ndarray, "n ..."]) -> tuple[str, ...]:
+def digests(arrays: Shaped[np.ndarray, "n ..."]) -> tuple[str, ...]:
     """sha256 of each `arrays[i]` by itself."""
     stored = as_stored(arrays)
     # all have one shape, hence one header: hash it once and continue from there

@@ -21,7 +21,8 @@ _BESIDE = ("valid_time", "dt", "units")
 def read_npy(path: Path, *, default_dt: float) -> Imported:
     """The one array of an `.npy` file; the variable's name is the file's stem."""
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(path, error) from error
     values = _frames(array, path.name, path.stem)
@@ -33,7 +34,8 @@ def read_npy(path: Path, *, default_dt: float) -> Imported:
 def read_npz(path: Path, *, variable: str | None, default_dt: float) -> Imported:
     """One array of an `.npz` file, with `valid_time`, `dt` and `units` where it has them."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened by us: np.load leaves the file open when it fails
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             name = choose(variable, [key for key in archive.files if key not in _BESIDE], path.name)
             values = _frames(archive[name], path.name, name)
             beside = {key: archive[key] for key in _BESIDE if key in archive.files}

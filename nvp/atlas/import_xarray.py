@@ -7,8 +7,10 @@ names none of its axes is taken in the order it has them. Reference: CF-1.11, ch
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
@@ -65,7 +67,7 @@ def read_dataset(path: Path, *, variable: str | None, default_dt: float) -> Impo
     """One variable of a NetCDF file or a Zarr group."""
     try:
         # times are decoded by us: a calendar that NumPy does not have must not stop the rest
-        with xr.open_dataset(path, decode_times=False, **_engine(path)) as dataset:
+        with _opened(path) as (opened, engine), xr.open_dataset(opened, decode_times=False, **engine) as dataset:
             name = choose(variable, _candidates(dataset, variable), path.name)
             array = _on_axes(dataset[name], path.name)
             units = str(array.attrs.get("units", ""))
@@ -83,21 +85,26 @@ def read_dataset(path: Path, *, variable: str | None, default_dt: float) -> Impo
     return Imported(file=path.name, variable=name, units=units, values=values, time=time)
 
 
-def _engine(path: Path) -> dict[str, Any]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Path | BinaryIO, dict[str, Any]]]:
+    """What xarray is to open, and how; closed on the way out, which the readers do not do when they fail."""
     if path.is_dir():
-        return {"engine": "zarr", "consolidated": False, "chunks": None}
+        yield path, {"engine": "zarr", "consolidated": False, "chunks": None}
+        return
     with path.open("rb") as file:
         magic = file.read(8)
-    if magic.startswith(b"\x89HDF"):
-        # phony_dims: plain HDF5 files do not name their axes
-        return {"engine": "h5netcdf", "phony_dims": "sort"}
-    if magic.startswith(b"CDF"):
-        return {"engine": "scipy"}
-    raise FieldError(
-        "UNKNOWN_FORMAT",
-        f"expected NetCDF, Zarr, .npy or .npz, got {path} which is none of them.",
-        next_step="Convert it to one of these.",
-    )
+        file.seek(0)
+        if magic.startswith(b"\x89HDF"):
+            # phony_dims: plain HDF5 files do not name their axes
+            yield path, {"engine": "h5netcdf", "phony_dims": "sort"}
+        elif magic.startswith(b"CDF"):
+            yield file, {"engine": "scipy"}
+        else:
+            raise FieldError(
+                "UNKNOWN_FORMAT",
+                f"expected NetCDF, Zarr, .npy or .npz, got {path} which is none of them.",
+                next_step="Convert it to one of these.",
+            )
 
 
 def _candidates(dataset: xr.Dataset, variable: str | None) -> list[str]:

@@ -41,7 +41,7 @@ class Imported:
 
 def choose(variable: str | None, present: list[str], file: str) -> str:
     """The variable to read: the one asked for, or the only one there is."""
-    listed = ", ".join(present) or "none"
+    listed = ", ".join(sorted(present)) or "none"
     if variable is None:
         if len(present) != 1:
             raise FieldError(

@@ -62,11 +62,11 @@ def classify(
     - `uniform`: the standard deviation is below 1e-6 of the root mean square
     - `localised`: excess kurtosis above 3; few cells hold what there is
     - `rough`: the gradient (Taylor) scale √(variance / 2·gradient energy) is below 1.5 cells
-    - `smooth`: it is above an eighth of the shorter side
+    - `smooth`: it is above a twelfth of the shorter side: waves of about its length
     - `structured`: everything between
     """
     return np.select(
-        [relative_spread < 1e-6, kurtosis > 3.0, gradient_scale < 1.5, gradient_scale > side / 8],
+        [relative_spread < 1e-6, kurtosis > 3.0, gradient_scale < 1.5, gradient_scale > side / 12],
         ["uniform", "localised", "rough", "smooth"],
         "structured",
     )

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, Real
+from jaxtyping import Float32, Shaped
 
 from nvp.atlas import segment_file
 from nvp.atlas.canonical import canonical_bytes, digest, digests
@@ -107,7 +107,7 @@ class ArrayStore:
                 )
             return segment_file.read(file, start, stop)
 
-    def write_array(self, array: Real[np.ndarray, "..."]) -> StoredArray:
+    def write_array(self, array: Shaped[np.ndarray, "..."]) -> StoredArray:
         """Keep one array under the hash of its canonical bytes; idempotent."""
         sha256 = digest(array)
         uri = f"objects/{sha256[:2]}/{sha256}.npy"
