@@ -1,0 +1,155 @@
+"""Lookups of the API: from many keys at once to their nodes, so that a list of n nodes costs one query, not n.
+
+A lookup is one Cypher that takes `$keys` and returns per key an ordered list of maps, at most `$first` of them. The
+tables `NODES`, `RELATIONS` and `NEXT` name them all; `related` runs any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+
+from neo4j.time import DateTime
+
+from graph.gateway import Gateway
+from graph.queries import projections as as_
+
+JSON_FIELDS = frozenset({"config", "recipe", "metrics", "scores"})
+"""Kept as JSON text in the graph."""
+
+
+async def related(
+    gateway: Gateway, query: LiteralString, keys: Sequence[str], *, first: int = 1
+) -> list[list[dict[str, Any]]]:
+    """For each key, in the order given, up to `first` maps; an empty list where there is none."""
+    rows = await gateway.read(query, keys=list(keys), first=first)
+    found = {row["key"]: [plain(item) for item in row["nodes"]] for row in rows}
+    return [found.get(key, []) for key in keys]
+
+
+def next_query(first: int) -> LiteralString:
+    """The walk along NEXT with the least bound that reaches `first` steps (200 at most)."""
+    return NEXT[min((bound for bound in NEXT if bound >= first), default=max(NEXT))]
+
+
+def plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The map with Neo4j's times as `datetime` and JSON text as its value."""
+    return {name: _plain(name, value) for name, value in item.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, DateTime):
+        return value.to_native()
+    return json.loads(value) if name in JSON_FIELDS and value is not None else value
+
+
+def _node(match: LiteralString, projection: LiteralString) -> LiteralString:
+    return "UNWIND $keys AS key MATCH " + match + " RETURN key, [" + projection + "] AS nodes"
+
+
+def _related(match: LiteralString, order: LiteralString, projection: LiteralString) -> LiteralString:
+    return (
+        "UNWIND $keys AS key RETURN key, COLLECT { MATCH "
+        + match
+        + " WITH * ORDER BY "
+        + order
+        + " LIMIT $first RETURN "
+        + projection
+        + " } AS nodes"
+    )
+
+
+NODES: Mapping[str, LiteralString] = {
+    "Domain": _node("(node:Domain {name: key})", as_.DOMAIN),
+    "Sequence": _node("(node:Sequence {uid: key})", as_.SEQUENCE),
+    "Split": _node("(node:Split {uid: key})", as_.SPLIT),
+    "EnergySnapshot": _node("(node:EnergySnapshot {uid: key})", as_.SNAPSHOT),
+    "Run": _node("(node:Run {uid: key})", as_.RUN),
+    "Model": _node("(node:Model {uid: key})", as_.MODEL),
+    "Checkpoint": _node("(node:Checkpoint {uid: key})", as_.CHECKPOINT),
+    "Prediction": _node("(node:Prediction {uid: key})", as_.PREDICTION),
+    "Evaluation": _node("(node:Evaluation {uid: key})", as_.EVALUATION),
+}
+"""By label: the node under each key."""
+
+_STATE: LiteralString = "(:EnergySnapshot {uid: key})"
+_RUN: LiteralString = "(:Run {uid: key})"
+
+NEXT: Mapping[int, LiteralString] = {
+    1: _related("path = " + _STATE + "-[:NEXT]->(node:EnergySnapshot)", "length(path)", as_.SNAPSHOT),
+    10: _related("path = " + _STATE + "-[:NEXT*1..10]->(node:EnergySnapshot)", "length(path)", as_.SNAPSHOT),
+    50: _related("path = " + _STATE + "-[:NEXT*1..50]->(node:EnergySnapshot)", "length(path)", as_.SNAPSHOT),
+    200: _related("path = " + _STATE + "-[:NEXT*1..200]->(node:EnergySnapshot)", "length(path)", as_.SNAPSHOT),
+}
+"""By bound, which Cypher wants as a literal: the true successors of a state, nearest first."""
+
+RELATIONS: Mapping[str, LiteralString] = {
+    # from a snapshot
+    "previous": _related(_STATE + "<-[:NEXT]-(node:EnergySnapshot)", "node.t_index DESC", as_.SNAPSHOT),
+    "predictions_from": _related(_STATE + "<-[:FROM]-(node:Prediction)", "node.uid DESC", as_.PREDICTION),
+    "evolves_to": _related(
+        _STATE + "-[link:EVOLVES_TO]->(node:Predicted)",
+        "link.prediction DESC, node.uid",
+        "{lead: link.lead, prediction_uid: link.prediction, snapshot_uid: node.uid}",
+    ),
+    "estimates": _related(
+        _STATE + "-[link:ESTIMATES]->(node:EnergySnapshot)",
+        "link.lead, node.uid",
+        "link {.lead, .fidelity, .vrmse, .persistence, .rmse, .energy_error, predicted_uid: key, truth_uid: node.uid}",
+    ),
+    "estimated_by": _related(
+        _STATE + "<-[link:ESTIMATES]-(node:Predicted)",
+        "link.lead, node.uid",
+        "link {.lead, .fidelity, .vrmse, .persistence, .rmse, .energy_error, predicted_uid: node.uid, truth_uid: key}",
+    ),
+    # from a sequence or a split
+    "segments": _related("(:Sequence {uid: key})-[:HAS_SEGMENT]->(node:Segment)", "node.first, node.uid", as_.SEGMENT),
+    "sequence_run": _related("(:Sequence {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
+    "parts_of_sequence": _related(
+        "(:Sequence {uid: key})<-[link:HAS_PART]-(node:Split)",
+        "node.uid, link.first, link.role",
+        "link {.role, .first, .last, sequence_uid: key, split_uid: node.uid}",
+    ),
+    "parts_of_split": _related(
+        "(:Split {uid: key})-[link:HAS_PART]->(node:Sequence)",
+        "link.role, node.uid, link.first",
+        "link {.role, .first, .last, sequence_uid: node.uid, split_uid: key}",
+    ),
+    # from a run
+    "inputs": _related(
+        _RUN + "-[link:USED]->(node)",
+        "link.role, coalesce(node.uid, node.name)",
+        "{role: link.role, key: coalesce(node.uid, node.name), labels: labels(node)}",
+    ),
+    "epochs": _related(_RUN + "-[:EPOCH]->(node:Epoch)", "node.epoch", as_.EPOCH),
+    "sequences_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Sequence)", "node.uid", as_.SEQUENCE),
+    "models_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Model)", "node.uid", as_.MODEL),
+    "checkpoints_of_run": _related(
+        _RUN + "<-[:WAS_GENERATED_BY]-(node:Checkpoint)", "node.step DESC, node.uid", as_.CHECKPOINT
+    ),
+    "predictions_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Prediction)", "node.uid DESC", as_.PREDICTION),
+    "evaluations_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Evaluation)", "node.uid DESC", as_.EVALUATION),
+    # from a model or checkpoint
+    "checkpoints": _related(
+        "(:Model {uid: key})-[:HAS_CHECKPOINT]->(node:Checkpoint)", "node.step DESC, node.uid", as_.CHECKPOINT
+    ),
+    "parent": _related("(:Checkpoint {uid: key})-[:WAS_DERIVED_FROM]->(node:Checkpoint)", "node.uid", as_.CHECKPOINT),
+    # from a prediction or evaluation
+    "start": _related("(:Prediction {uid: key})-[:FROM]->(node:EnergySnapshot)", "node.uid", as_.SNAPSHOT),
+    "checkpoint": _related("(:Prediction {uid: key})-[:BY]->(node:Checkpoint)", "node.uid", as_.CHECKPOINT),
+    "steps": _related(
+        "(:Prediction {uid: key})-[link:PREDICTS]->(node:Predicted)",
+        "link.lead, node.member, node.uid",
+        "{lead: link.lead, snapshot_uid: node.uid}",
+    ),
+    "prediction_run": _related("(:Prediction {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
+    "scored_checkpoint": _related("(:Evaluation {uid: key})-[:SCORES]->(node:Checkpoint)", "node.uid", as_.CHECKPOINT),
+    "stretches": _related(
+        "(:Evaluation {uid: key})-[link:ON]->(node:Sequence)",
+        "node.uid, link.first",
+        "link {.first, .last, sequence_uid: node.uid}",
+    ),
+    "evaluation_run": _related("(:Evaluation {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
+}
+"""By relation: what is linked to the node under each key."""

@@ -1,0 +1,191 @@
+"""Lists of the API: keyset pages, each one Cypher that starts at a key, not at an offset.
+
+Content is listed by uid, events latest first (a UUIDv7 sorts by time), snapshots by (t_index, uid), the checkpoints of
+a model latest step first. A cursor holds the key of the last node seen; its page is the `$limit` nodes that follow.
+"""
+
+from __future__ import annotations
+
+import base64
+from asyncio import gather
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import orjson
+
+from graph.errors import GraphError
+from graph.gateway import Gateway
+from graph.queries import projections as as_
+from graph.queries.catalog import plain
+
+LEAST, GREATEST = -(2**63), 2**63 - 1
+"""Beyond all integers that a property can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """One list in one order; its queries take the key as parameters, and `start` is the key before the first node."""
+
+    page: LiteralString
+    count: LiteralString
+    start: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node's map and the cursor that names it."""
+
+    cursor: str
+    node: dict[str, Any]
+
+
+async def page(
+    gateway: Gateway, lists: Sequence[Keyset], *, limit: int, after: str | None, where: Mapping[str, Any]
+) -> list[Row]:
+    """The `limit` rows after the cursor; `where` has every filter of the list, None where it does not narrow.
+
+    Several lists must have the same ascending key; they are merged into one.
+
+    Raises GraphError (BAD_CURSOR) for a cursor that this list has not given out.
+    """
+    start = lists[0].start
+    key = start if after is None else _decode(after, start)
+    answers = await gather(*(gateway.read(one.page, limit=limit, **key, **where) for one in lists))
+    rows = [row for answer in answers for row in answer]
+    if len(lists) > 1:
+        rows.sort(key=lambda row: row["key"])
+    return [Row(_encode(row["key"]), plain(row["node"])) for row in rows[:limit]]
+
+
+async def count(gateway: Gateway, lists: Sequence[Keyset], *, where: Mapping[str, Any]) -> int:
+    """How many nodes the lists have together."""
+    answers = await gather(*(gateway.read(one.count, **where) for one in lists))
+    return sum(answer[0]["count"] for answer in answers)
+
+
+def select(name: str, where: Mapping[str, Any]) -> tuple[Keyset, ...]:
+    """The lists that answer `name`, narrowed by the filters in `where` that are not None.
+
+    Predicted snapshots are left out unless asked for. Raises GraphError (BAD_FILTER) for snapshots of neither a
+    domain nor a sequence, or of both.
+    """
+    given = {key for key, value in where.items() if value is not None}
+    if name == "snapshots":
+        if ("domain" in given) == ("sequence" in given):
+            raise GraphError(
+                "BAD_FILTER",
+                "expected either a domain or a sequence to list snapshots of.",
+                next_step="Give `domain` or `sequence`.",
+            )
+        if "sequence" in given:
+            return (OF_SEQUENCE,)
+        return (OF_ORIGIN[where["kind"]],) if "kind" in given else (OF_ORIGIN["Observed"], OF_ORIGIN["Simulated"])
+    narrowed = [NARROWED[name, key] for key in sorted(given) if (name, key) in NARROWED]
+    return (narrowed[0] if narrowed else LISTS[name],)
+
+
+def _encode(key: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(key)).decode()
+
+
+def _decode(cursor: str, start: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        key = orjson.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+    except ValueError:
+        key = None
+    if not isinstance(key, list) or [type(part) for part in key] != [type(part) for part in start.values()]:
+        raise GraphError(
+            "BAD_CURSOR",
+            f"expected a cursor of this list, got {cursor[:40]!r}.",
+            next_step="Take `endCursor` of the page before, or leave `after` out.",
+        )
+    return dict(zip(start, key, strict=True))
+
+
+def _ascending(match: LiteralString, name: LiteralString, projection: LiteralString) -> Keyset:
+    """Nodes in order of the unique property `name`."""
+    prop: LiteralString = "node." + name
+    return Keyset(
+        page=match
+        + (" AND " + prop + " > $" + name + " WITH node ORDER BY " + prop + " LIMIT $limit RETURN [" + prop)
+        + ("] AS key, " + projection + " AS node ORDER BY key LIMIT $limit"),
+        count=match + " RETURN count(node) AS count",
+        start={name: ""},
+    )
+
+
+def _latest_first(match: LiteralString, projection: LiteralString) -> Keyset:
+    """Events in reverse order of their uid."""
+    return Keyset(
+        page=match
+        + " AND node.uid < $uid WITH node ORDER BY node.uid DESC LIMIT $limit RETURN [node.uid] AS key, "
+        + projection
+        + " AS node ORDER BY key DESC LIMIT $limit",
+        count=match + " RETURN count(node) AS count",
+        start={"uid": "~"},
+    )
+
+
+def _in_time(label: LiteralString, owner: LiteralString) -> Keyset:
+    """Snapshots of one domain or sequence in order of (t_index, uid), straight off their index."""
+    match: LiteralString = "MATCH (node:" + label + ") WHERE node." + owner + " = $" + owner
+    return Keyset(
+        page=match
+        + " AND node.t_index >= $t_index AND (node.t_index > $t_index OR node.uid > $uid) WITH node ORDER BY node."
+        + owner
+        + ", node.t_index, node.uid LIMIT $limit RETURN [node.t_index, node.uid] AS key, "
+        + as_.SNAPSHOT
+        + " AS node ORDER BY key LIMIT $limit",
+        count=match + " RETURN count(node) AS count",
+        start={"t_index": LEAST, "uid": ""},
+    )
+
+
+OF_SEQUENCE = _in_time("EnergySnapshot", "sequence")
+OF_ORIGIN: Mapping[str, Keyset] = {
+    "Observed": _in_time("Observed", "domain"),
+    "Simulated": _in_time("Simulated", "domain"),
+    "Predicted": _in_time("Predicted", "domain"),
+}
+
+_RUNS: LiteralString = """MATCH (node:Run)
+WHERE ($kind IS NULL OR node.kind = $kind) AND ($state IS NULL OR node.state = $state)"""
+
+LISTS: Mapping[str, Keyset] = {
+    "domains": _ascending("MATCH (node:Domain) WHERE true", "name", as_.DOMAIN),
+    "sequences": _ascending("MATCH (node:Sequence) WHERE true", "uid", as_.SEQUENCE),
+    "models": _ascending("MATCH (node:Model) WHERE true", "uid", as_.MODEL),
+    "checkpoints": _ascending("MATCH (node:Checkpoint) WHERE true", "uid", as_.CHECKPOINT),
+    "runs": _latest_first(_RUNS, as_.RUN),
+    "predictions": _latest_first(
+        "MATCH (node:Prediction) WHERE ($domain IS NULL OR node.domain = $domain)", as_.PREDICTION
+    ),
+    "evaluations": _latest_first(
+        "MATCH (node:Evaluation) WHERE ($domain IS NULL OR node.domain = $domain)", as_.EVALUATION
+    ),
+}
+"""By name: the list over all nodes of a label, walked along its key."""
+
+NARROWED: Mapping[tuple[str, str], Keyset] = {
+    ("sequences", "domain"): _ascending("MATCH (node:Sequence) WHERE node.domain = $domain", "uid", as_.SEQUENCE),
+    ("models", "domain"): _ascending("MATCH (node:Model) WHERE node.domain = $domain", "uid", as_.MODEL),
+    ("checkpoints", "model"): Keyset(
+        page="""
+MATCH (node:Checkpoint)
+WHERE node.model = $model AND node.step <= $step AND (node.step < $step OR node.uid > $uid)
+WITH node ORDER BY node.step DESC, node.uid LIMIT $limit
+RETURN [node.step, node.uid] AS key, """
+        + as_.CHECKPOINT
+        + " AS node ORDER BY key[0] DESC, key[1] LIMIT $limit",
+        count="MATCH (node:Checkpoint) WHERE node.model = $model RETURN count(node) AS count",
+        start={"step": GREATEST, "uid": ""},
+    ),
+    ("predictions", "checkpoint"): _latest_first(
+        "MATCH (:Checkpoint {uid: $checkpoint})<-[:BY]-(node:Prediction) WHERE true", as_.PREDICTION
+    ),
+    ("evaluations", "checkpoint"): _latest_first(
+        "MATCH (:Checkpoint {uid: $checkpoint})<-[:SCORES]-(node:Evaluation) WHERE true", as_.EVALUATION
+    ),
+}
+"""By name and filter: lists that start at the filter's index or node."""

@@ -1,0 +1,44 @@
+"""Projections: which properties of a node the API reads, each named as the field of the API's type.
+
+Every query of the read side calls its node `node` (or a name given here) and ends in one of these maps.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+DOMAIN: LiteralString = """node {.name, .title, .closed, .second_law, .boundary_x, .boundary_y, .units, .dx, .dy, .dt,
+  .source_model, signed: coalesce(node.signed, false), .reference}"""
+
+SEQUENCE: LiteralString = """node {.uid, domain_name: node.domain, .source, .generator, kind: node.origin,
+  recipe: node.recipe_json, .rng_seed, .height, .width, .dt, .first, .last, .length, .digest}"""
+
+SEGMENT: LiteralString = "node {.uid, .first, .length, .sha256}"
+
+SPLIT: LiteralString = "node {.uid, .name, .kind, .gap}"
+
+SNAPSHOT: LiteralString = """node {.uid, domain_name: node.domain, sequence_uid: node.sequence, .context_sha256,
+  .spread_sha256, kind: CASE WHEN node:Observed THEN 'Observed' WHEN node:Simulated THEN 'Simulated'
+  ELSE 'Predicted' END, .t_index, .t, .valid_time, .sha256, .height, .width, .total_energy, .mean, .variance, .minimum,
+  .maximum, .entropy, .gradient_energy, .regime, context_names: coalesce(node.context_names, []), .lead, .member,
+  .source_total, .outflow_total}"""
+
+RUN: LiteralString = """node {.uid, .kind, .state, .progress, .message, .seq, .attempt, .cancel_requested,
+  config: node.config_json, .rng_seed, .device, .code_version, .energy_joules, .energy_source, .created_at, .started_at,
+  .finished_at, .error_code, .error_message}"""
+
+MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.split,
+  best_checkpoint_uid: node.best_checkpoint, .name, .architecture, config: node.config_json, .rng_seed, .code_version,
+  .parameter_count, .created_at}"""
+
+CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity,
+  metrics: node.metrics_json, .created_at}"""
+
+EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fidelity, .learning_rate,
+  .samples_per_second, .seconds, metrics: node.metrics_json, .recorded_at}"""
+
+PREDICTION: LiteralString = """node {.uid, steps_ahead: node.steps, .members, .forcing, .fidelity, .vrmse, .persistence,
+  .created_at}"""
+
+EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_high, .fidelity_mean, .fidelity_median,
+  .n, .vrmse, .linear_fidelity, .ridge_fidelity, scores: node.scores_json, .created_at}"""

@@ -1,0 +1,43 @@
+"""Enumerations of the API; their values are what the graph stores."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import strawberry
+
+
+@strawberry.enum(description="Where a snapshot comes from.")
+class SnapshotKind(Enum):
+    OBSERVED = "Observed"
+    SIMULATED = "Simulated"
+    PREDICTED = "Predicted"
+
+
+@strawberry.enum(description="What a run does.")
+class RunKind(Enum):
+    GENERATION = "generation"
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    PREDICTION = "prediction"
+
+
+@strawberry.enum(description="Where a run is in its life; nothing follows SUCCEEDED, FAILED and CANCELLED.")
+class RunState(Enum):
+    QUEUED = "QUEUED"
+    LEASED = "LEASED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """No state follows."""
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+@strawberry.enum(description="What a rollout is told of its external inputs after the start.")
+class Forcing(Enum):
+    FROZEN = strawberry.enum_value("frozen", description="Held as they were at the start: what is known then.")
+    RECORDED = strawberry.enum_value("recorded", description="As they were recorded later: an oracle.")

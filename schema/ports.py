@@ -1,0 +1,106 @@
+"""Ports: what the types need from whoever runs them. They hold data and know nothing of Neo4j.
+
+A `Relation` is one step through the graph from a node to others, a `Listing` one list in a fixed order; both are only
+names with a type. `resolvers/graphql` answers them, for each request by the `catalog` of `info.context`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+from strawberry.types import Info as StrawberryInfo
+
+if TYPE_CHECKING:
+    from schema.connection import Connection
+    from schema.fields import Domain, Part, Segment, Sequence
+    from schema.models import Checkpoint, Epoch, Model
+    from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+    from schema.runs import Run, Use
+    from schema.snapshots import EnergySnapshot
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation(Generic[T_co]):
+    """From a node's uid to some nodes (or links) of one type."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T_co]):
+    """A list of one type in a fixed order, narrowed by filters of its own."""
+
+    name: str
+
+
+class Catalog(Protocol):
+    """Reads of one request; calls made together travel together."""
+
+    async def one(self, of: type[T], key: str, /) -> T | None:
+        """The node of this type under its uid (a Domain under its name)."""
+        ...
+
+    async def related(self, relation: Relation[T], uid: str, /, first: int = 1) -> list[T]:
+        """Up to `first` nodes that are related to `uid`, in the relation's order."""
+        ...
+
+    async def page(self, listing: Listing[T], /, *, first: int, after: str | None, **where: Any) -> Connection[T]:
+        """The page of up to `first` nodes after the cursor; filters that are None do not narrow."""
+        ...
+
+
+class Context(Protocol):
+    """What every resolver finds in `info.context`."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+
+Info: TypeAlias = StrawberryInfo[Context, None]
+
+# from a snapshot
+NEXT: Relation[EnergySnapshot] = Relation("next")
+PREVIOUS: Relation[EnergySnapshot] = Relation("previous")
+PREDICTIONS_FROM: Relation[Prediction] = Relation("predictions_from")
+EVOLVES_TO: Relation[Evolution] = Relation("evolves_to")
+ESTIMATES: Relation[Estimate] = Relation("estimates")
+ESTIMATED_BY: Relation[Estimate] = Relation("estimated_by")
+# from a sequence
+SEGMENTS: Relation[Segment] = Relation("segments")
+PARTS_OF_SEQUENCE: Relation[Part] = Relation("parts_of_sequence")
+SEQUENCE_RUN: Relation[Run] = Relation("sequence_run")
+# from a split
+PARTS_OF_SPLIT: Relation[Part] = Relation("parts_of_split")
+# from a run
+INPUTS: Relation[Use] = Relation("inputs")
+EPOCHS: Relation[Epoch] = Relation("epochs")
+SEQUENCES_OF_RUN: Relation[Sequence] = Relation("sequences_of_run")
+MODELS_OF_RUN: Relation[Model] = Relation("models_of_run")
+CHECKPOINTS_OF_RUN: Relation[Checkpoint] = Relation("checkpoints_of_run")
+PREDICTIONS_OF_RUN: Relation[Prediction] = Relation("predictions_of_run")
+EVALUATIONS_OF_RUN: Relation[Evaluation] = Relation("evaluations_of_run")
+# from a model or checkpoint
+CHECKPOINTS: Relation[Checkpoint] = Relation("checkpoints")
+PARENT: Relation[Checkpoint] = Relation("parent")
+# from a prediction
+START: Relation[EnergySnapshot] = Relation("start")
+CHECKPOINT: Relation[Checkpoint] = Relation("checkpoint")
+STEPS: Relation[Step] = Relation("steps")
+PREDICTION_RUN: Relation[Run] = Relation("prediction_run")
+# from an evaluation
+SCORED_CHECKPOINT: Relation[Checkpoint] = Relation("scored_checkpoint")
+STRETCHES: Relation[Stretch] = Relation("stretches")
+EVALUATION_RUN: Relation[Run] = Relation("evaluation_run")
+
+DOMAINS: Listing[Domain] = Listing("domains")
+SEQUENCES: Listing[Sequence] = Listing("sequences")
+SNAPSHOTS: Listing[EnergySnapshot] = Listing("snapshots")
+RUNS: Listing[Run] = Listing("runs")
+MODELS: Listing[Model] = Listing("models")
+ALL_CHECKPOINTS: Listing[Checkpoint] = Listing("checkpoints")
+PREDICTIONS: Listing[Prediction] = Listing("predictions")
+EVALUATIONS: Listing[Evaluation] = Listing("evaluations")

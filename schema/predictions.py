@@ -1,0 +1,144 @@
+"""Predictions and how well they did: links from a state to the states that were thought to follow, and to the truth."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from strawberry.scalars import JSON
+
+from schema import ports
+from schema.connection import DEFAULT_PAGE, page_size
+from schema.described import described
+from schema.enums import Forcing
+from schema.fields import Sequence
+from schema.models import Checkpoint
+from schema.node import Identified
+from schema.ports import Info
+from schema.snapshots import EnergySnapshot
+
+if TYPE_CHECKING:
+    from schema.runs import Run
+
+OptionalRun = Annotated["Run", strawberry.lazy("schema.runs")] | None
+
+
+@strawberry.type(description="One call of a forecaster from one start.")
+class Prediction(Identified):
+    uid: strawberry.ID
+    steps_ahead: int = strawberry.field(description="How many steps it looks ahead.")
+    members: int
+    forcing: Forcing
+    fidelity: float | None = strawberry.field(description="At lead 1, where the truth is known.")
+    vrmse: float | None
+    persistence: float | None = strawberry.field(description="VRMSE of persistence on the same pair.")
+    created_at: datetime
+
+    @described("The state it starts from.")
+    async def start(self, info: Info) -> EnergySnapshot | None:
+        found = await info.context.catalog.related(ports.START, self.uid)
+        return found[0] if found else None
+
+    @described("What made it.")
+    async def checkpoint(self, info: Info) -> Checkpoint | None:
+        found = await info.context.catalog.related(ports.CHECKPOINT, self.uid)
+        return found[0] if found else None
+
+    @described("The predicted states in order of lead.")
+    async def steps(self, info: Info, first: int = DEFAULT_PAGE) -> list[Step]:
+        return await info.context.catalog.related(ports.STEPS, self.uid, page_size(first))
+
+    @strawberry.field
+    async def run(self, info: Info) -> OptionalRun:
+        found = await info.context.catalog.related(ports.PREDICTION_RUN, self.uid)
+        return found[0] if found else None
+
+
+@strawberry.type(description="One predicted state.")
+class Step:
+    lead: int
+    snapshot_uid: strawberry.Private[str]
+
+    @strawberry.field
+    async def snapshot(self, info: Info) -> EnergySnapshot | None:
+        return await info.context.catalog.one(EnergySnapshot, self.snapshot_uid)
+
+
+@strawberry.type(description="The link from a state to one that was predicted to follow it.")
+class Evolution:
+    lead: int
+    prediction_uid: strawberry.Private[str]
+    snapshot_uid: strawberry.Private[str]
+
+    @strawberry.field
+    async def snapshot(self, info: Info) -> EnergySnapshot | None:
+        return await info.context.catalog.one(EnergySnapshot, self.snapshot_uid)
+
+    @strawberry.field
+    async def prediction(self, info: Info) -> Prediction | None:
+        return await info.context.catalog.one(Prediction, self.prediction_uid)
+
+
+@strawberry.type(description="How well a predicted state stands for the true one.")
+class Estimate:
+    lead: int
+    fidelity: float | None = strawberry.field(description="1 - ||P - T|| / ||T - O||: persistence scores 0.")
+    vrmse: float | None
+    persistence: float | None = strawberry.field(description="VRMSE of persistence on the same pair.")
+    rmse: float | None
+    energy_error: float | None = strawberry.field(description="sum(P) - sum(T)")
+    predicted_uid: strawberry.Private[str]
+    truth_uid: strawberry.Private[str]
+
+    @strawberry.field
+    async def predicted(self, info: Info) -> EnergySnapshot | None:
+        return await info.context.catalog.one(EnergySnapshot, self.predicted_uid)
+
+    @strawberry.field
+    async def truth(self, info: Info) -> EnergySnapshot | None:
+        return await info.context.catalog.one(EnergySnapshot, self.truth_uid)
+
+
+@strawberry.type(description="Scores of a checkpoint on a stretch of a sequence, beside the baselines.")
+class Evaluation(Identified):
+    uid: strawberry.ID
+    fidelity: float | None = strawberry.field(description="Pooled over all pairs; the whole is in `scores`.")
+    fidelity_low: float | None = strawberry.field(description="Of its 95 % interval.")
+    fidelity_high: float | None
+    fidelity_mean: float | None
+    fidelity_median: float | None
+    n: int | None = strawberry.field(description="How many pairs.")
+    vrmse: float | None
+    linear_fidelity: float | None
+    ridge_fidelity: float | None
+    scores: JSON = strawberry.field(
+        description="{fidelity, baselines: {persistence, linear_extrapolation, ridge, …}, vrmse, …}; "
+        "each score {mean, median, pooled, n, ci95}."
+    )
+    created_at: datetime
+
+    @described("What was scored.")
+    async def checkpoint(self, info: Info) -> Checkpoint | None:
+        found = await info.context.catalog.related(ports.SCORED_CHECKPOINT, self.uid)
+        return found[0] if found else None
+
+    @described("The stretches it was scored on.")
+    async def on(self, info: Info, first: int = DEFAULT_PAGE) -> list[Stretch]:
+        return await info.context.catalog.related(ports.STRETCHES, self.uid, page_size(first))
+
+    @strawberry.field
+    async def run(self, info: Info) -> OptionalRun:
+        found = await info.context.catalog.related(ports.EVALUATION_RUN, self.uid)
+        return found[0] if found else None
+
+
+@strawberry.type(description="A stretch of a sequence that was looked at; t_index first … last, inclusive.")
+class Stretch:
+    first: int
+    last: int
+    sequence_uid: strawberry.Private[str]
+
+    @strawberry.field
+    async def sequence(self, info: Info) -> Sequence | None:
+        return await info.context.catalog.one(Sequence, self.sequence_uid)

@@ -1,0 +1,127 @@
+"""Runs: work that was asked for, how far it is and what came of it; one type per kind, one interface for all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from strawberry import relay
+from strawberry.scalars import JSON
+
+from schema import ports
+from schema.connection import DEFAULT_PAGE, page_size
+from schema.described import described
+from schema.enums import RunKind, RunState
+from schema.fields import Domain, Sequence, Split
+from schema.models import Checkpoint, Epoch, Model
+from schema.node import Identified
+from schema.ports import Info
+from schema.snapshots import EnergySnapshot
+
+if TYPE_CHECKING:
+    from schema.predictions import Evaluation, Prediction
+
+Predictions = list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]
+Evaluations = list[Annotated["Evaluation", strawberry.lazy("schema.predictions")]]
+
+
+@strawberry.type(description="What a run worked on, and as what.")
+class Use:
+    role: str
+    label: strawberry.Private[str]
+    key: strawberry.Private[str]
+
+    @strawberry.field
+    async def node(self, info: Info) -> relay.Node | None:
+        return await info.context.catalog.one(NODE_TYPES[self.label], self.key)
+
+
+@strawberry.interface(description="Work that was asked for: durable, leased to one worker at a time, resumable.")
+class Run(Identified):
+    uid: strawberry.ID
+    kind: RunKind
+    state: RunState
+    progress: float = strawberry.field(description="0 … 1")
+    message: str
+    seq: int = strawberry.field(description="Grows with every change; give the last one seen to `runProgress`.")
+    attempt: int = strawberry.field(description="1 for the first; a lost worker costs one.")
+    cancel_requested: bool
+    config: JSON
+    rng_seed: int
+    device: str | None
+    code_version: str | None
+    energy_joules: float | None
+    energy_source: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error_code: str | None
+    error_message: str | None
+
+    @described("What it works on.")
+    async def inputs(self, info: Info, first: int = DEFAULT_PAGE) -> list[Use]:
+        return await info.context.catalog.related(ports.INPUTS, self.uid, page_size(first))
+
+
+@strawberry.type(description="Simulates sequences of a domain.")
+class GenerationRun(Run):
+    @described("The sequences it made.")
+    async def sequences(self, info: Info, first: int = DEFAULT_PAGE) -> list[Sequence]:
+        return await info.context.catalog.related(ports.SEQUENCES_OF_RUN, self.uid, page_size(first))
+
+
+@strawberry.type(description="Trains a predictor of the next field.")
+class TrainingRun(Run):
+    @described("Its epochs in order.")
+    async def epochs(self, info: Info, first: int = DEFAULT_PAGE) -> list[Epoch]:
+        return await info.context.catalog.related(ports.EPOCHS, self.uid, page_size(first))
+
+    @strawberry.field
+    async def model(self, info: Info) -> Model | None:
+        found = await info.context.catalog.related(ports.MODELS_OF_RUN, self.uid)
+        return found[0] if found else None
+
+    @described("The checkpoints it wrote, latest step first.")
+    async def checkpoints(self, info: Info, first: int = 10) -> list[Checkpoint]:
+        return await info.context.catalog.related(ports.CHECKPOINTS_OF_RUN, self.uid, page_size(first))
+
+
+@strawberry.type(description="Predicts the fields that follow a snapshot.")
+class PredictionRun(Run):
+    @described("The predictions it made.")
+    async def predictions(self, info: Info, first: int = 10) -> Predictions:
+        return await info.context.catalog.related(ports.PREDICTIONS_OF_RUN, self.uid, page_size(first))
+
+
+@strawberry.type(description="Scores a checkpoint on a sequence, beside the baselines.")
+class EvaluationRun(Run):
+    @described("The evaluations it made.")
+    async def evaluations(self, info: Info, first: int = 10) -> Evaluations:
+        return await info.context.catalog.related(ports.EVALUATIONS_OF_RUN, self.uid, page_size(first))
+
+
+RUN_TYPES: dict[str, type[Run]] = {
+    "generation": GenerationRun,
+    "training": TrainingRun,
+    "prediction": PredictionRun,
+    "evaluation": EvaluationRun,
+}
+"""The type of a run by its kind."""
+
+NODE_TYPES: dict[str, type[Identified]] = {
+    cls.__name__: cls for cls in (Domain, Sequence, Split, Model, Checkpoint, EnergySnapshot)
+}
+"""What a run may work on, by label."""
+
+
+@strawberry.type(description="A change of a watched run.")
+class RunProgress:
+    uid: strawberry.ID
+    state: RunState
+    progress: float
+    message: str
+    seq: int
+    attempt: int
+    error_code: str | None
+    error_message: str | None
