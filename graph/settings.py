@@ -23,12 +23,16 @@ class Settings(BaseSettings):
     store: Path = Field(default_factory=lambda data: data["home"] / "store")
 
     # Neo4j: a server of yours, or (no URI) the embedded one
-    neo4j_uri: str | None = Field(None, validation_alias=AliasChoices("NEO4J_URI", "FIELDGRAPH_NEO4J_URI"))
-    neo4j_username: str = Field("neo4j", validation_alias=AliasChoices("NEO4J_USERNAME", "FIELDGRAPH_NEO4J_USERNAME"))
-    neo4j_password: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("NEO4J_PASSWORD", "FIELDGRAPH_NEO4J_PASSWORD")
+    neo4j_uri: str | None = Field(default=None, validation_alias=AliasChoices("NEO4J_URI", "FIELDGRAPH_NEO4J_URI"))
+    neo4j_username: str = Field(
+        default="neo4j", validation_alias=AliasChoices("NEO4J_USERNAME", "FIELDGRAPH_NEO4J_USERNAME")
     )
-    neo4j_database: str = Field("neo4j", validation_alias=AliasChoices("NEO4J_DATABASE", "FIELDGRAPH_NEO4J_DATABASE"))
+    neo4j_password: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("NEO4J_PASSWORD", "FIELDGRAPH_NEO4J_PASSWORD")
+    )
+    neo4j_database: str = Field(
+        default="neo4j", validation_alias=AliasChoices("NEO4J_DATABASE", "FIELDGRAPH_NEO4J_DATABASE")
+    )
 
     # the embedded server, on loopback only
     bolt_port: int = 7687

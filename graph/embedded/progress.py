@@ -9,8 +9,8 @@ from graph.embedded.jars import Arrived, Jar
 
 
 @contextmanager
-def download_bar(total: int) -> Iterator[Arrived]:
-    """Yields what to call with each jar that has arrived, of `total`."""
+def download_bar(total: int | None) -> Iterator[Arrived]:
+    """Yields what to call with each jar that has arrived, of `total` (None: unknown)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

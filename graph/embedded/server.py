@@ -199,9 +199,17 @@ def _require_free(port: int, setting: str) -> None:
         except OSError:
             raise Outage(
                 "PORT_IN_USE",
-                f"port {port} is held by another program.",
+                f"port {port} is held by {_holder(port)}.",
                 next_step=f"Stop that program or set {setting} to a free port.",
             ) from None
+
+
+def _holder(port: int) -> str:
+    """The program that listens on this port, as far as the system tells us."""
+    with contextlib.suppress(psutil.Error, StopIteration):
+        found = next(c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.pid)
+        return f"process {found.pid} ({psutil.Process(found.pid).name()})"
+    return "another program"
 
 
 def _wait_until_ready(running: Running, layout: Layout) -> None:
