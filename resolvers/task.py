@@ -37,6 +37,7 @@ class Task:
         self._gateway = gateway
         self._thread = thread
         self._reported = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: type[Cancelled | LeaseLost] | None = None
 
     async def report(self, fraction: float, message: str) -> None:
@@ -57,6 +58,14 @@ class Task:
             self.cancel()
         self.check()
 
+    def tell(self, fraction: float, message: str) -> None:
+        """`report` for a function that runs by `compute`: blocks its thread, not the child."""
+        self.check()
+        if self._loop is None:
+            raise RuntimeError("expected to be called from within `compute`.")
+        if time.monotonic() - self._reported >= REPORT_SECONDS:
+            asyncio.run_coroutine_threadsafe(self.report(fraction, message), self._loop).result()
+
     def check(self) -> None:
         """Raise `Cancelled` or `LeaseLost` if the run is to stop; costs nothing."""
         if self._stop is not None:
@@ -73,8 +82,8 @@ class Task:
     async def compute(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in the one thread that owns the accelerator, while the child goes on listening."""
         self.check()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        self._loop = asyncio.get_running_loop()
+        return await self._loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
 
     async def advance(self, steps: Iterator[T]) -> T | None:
         """The next item of a blocking generator by `compute`; None at its end."""

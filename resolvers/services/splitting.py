@@ -6,14 +6,14 @@ A split is by sequence or by time block with a gap, never by frame: neighbouring
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from graph.errors import GraphError
+from graph.queries.splits import Part, Role
 from graph.queries.timeline import SequenceRow
 
-Kind = Literal["time", "sequence"]
-Role = Literal["train", "val", "test"]
+# whole sequences, or blocks of time of each sequence
+Kind = Literal["sequence", "block"]
 
 # of a series: where the training part ends, the validation part ends and the test part begins
 TRAIN_END, VALIDATION_END, TEST_BEGIN = 0.60, 0.75, 0.80
@@ -22,28 +22,18 @@ VALIDATION_SHARE, TEST_SHARE = 0.15, 0.20
 MIN_FRAMES = 4  # the shortest part that holds two frames of history, a step and something to compare
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A stretch of a sequence in one role; t_index, inclusive."""
-
-    role: Role
-    sequence: str
-    first: int
-    last: int
-
-
 def split(sequences: Sequence[SequenceRow], *, kind: Kind | None = None, gap: int = 0) -> tuple[Kind, list[Part]]:
-    """Divide the sequences; by default by sequence where there are at least three, else each by time.
+    """Divide the sequences; by default by sequence where there are at least three, else each by blocks.
 
     `gap` frames are left out between two parts of one series. Raises GraphError where a part would be too short.
     """
-    kind = kind or ("sequence" if len(sequences) >= 3 else "time")
+    kind = kind or ("sequence" if len(sequences) >= 3 else "block")
     if kind == "sequence":
         return kind, _by_sequence(sequences)
-    return kind, [part for row in sequences for part in _by_time(row, gap)]
+    return kind, [part for row in sequences for part in _by_block(row, gap)]
 
 
-def _by_time(row: SequenceRow, gap: int) -> list[Part]:
+def _by_block(row: SequenceRow, gap: int) -> list[Part]:
     frames = row.last - row.first + 1
     val = round(TRAIN_END * frames)
     test = round(TEST_BEGIN * frames)
@@ -60,10 +50,7 @@ def _by_time(row: SequenceRow, gap: int) -> list[Part]:
                 f"{frames} frames of sequence {row.uid} with a gap of {gap}.",
                 next_step="Take a longer sequence, several sequences or a smaller gap.",
             )
-    return [
-        Part(role=role, sequence=row.uid, first=row.first + start, last=row.first + stop - 1)
-        for role, start, stop in bounds
-    ]
+    return [Part(role, row.uid, row.first + start, row.first + stop - 1) for role, start, stop in bounds]
 
 
 def _by_sequence(sequences: Sequence[SequenceRow]) -> list[Part]:
@@ -71,15 +58,13 @@ def _by_sequence(sequences: Sequence[SequenceRow]) -> list[Part]:
         raise GraphError(
             "SPLIT_TOO_SHORT",
             f"expected at least 3 sequences to divide, got {len(sequences)}.",
-            next_step="Add sequences, or divide by time (--split time).",
+            next_step="Add sequences, or divide by blocks of time (--split block).",
         )
     # uids are hashes: their order is arbitrary but the same on every machine
     ordered = sorted(sequences, key=lambda row: row.uid)
     tests = max(1, round(TEST_SHARE * len(ordered)))
     validations = max(1, round(VALIDATION_SHARE * len(ordered)))
-    roles: list[Role] = ["test"] * tests + ["val"] * validations
-    roles += ["train"] * (len(ordered) - len(roles))
-    return [
-        Part(role=role, sequence=row.uid, first=row.first, last=row.last)
-        for role, row in zip(roles, ordered, strict=True)
-    ]
+    training = len(ordered) - tests - validations
+    shares: list[tuple[Role, int]] = [("test", tests), ("val", validations), ("train", training)]
+    roles = [role for role, share in shares for _ in range(share)]
+    return [Part(role, row.uid, row.first, row.last) for role, row in zip(roles, ordered, strict=True)]

@@ -7,7 +7,7 @@ again, over the same data and with the same code, is the same run, unless the re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +16,13 @@ from graph.errors import GraphError
 from graph.identity import digest
 from graph.queries import runs, splits, timeline, training
 from graph.queries.runs import RunRow
+from graph.queries.splits import Part, Role
 from graph.queries.timeline import SequenceRow
 from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
 from resolvers.poke import poke
 from resolvers.services.context import Services
-from resolvers.services.splitting import Kind, Part, Role, split
+from resolvers.services.splitting import Kind, split
 from resolvers.services.version import code_version
 
 ModelSize = Literal["ridge", "tiny", "small", "base"]
@@ -45,7 +46,7 @@ class TrainingRequest:
     history: int | None = None
     # root of everything random, >= 0
     seed: int = 0
-    # by time block or by sequence; None: by sequence where there are at least three
+    # by blocks of time or by whole sequences; None: by sequence where there are at least three
     split: Kind | None = None
     # frames between two parts of one series; None: a day where it has a calendar, else none
     gap: int | None = None
@@ -108,21 +109,16 @@ async def submit_training(services: Services, request: TrainingRequest) -> RunRo
     rows = await _sequences(services, request)
     gap = await _default_gap(services, rows[0]) if request.gap is None else request.gap
     kind, parts = split(rows, kind=request.split, gap=gap)
-    split_uid = await splits.put(
-        services.gateway,
-        kind=kind,
-        gap=gap,
-        parts=[(part.role, part.sequence, part.first, part.last) for part in parts],
-    )
+    made = await splits.create_split(services.gateway, name=_name(rows, kind), kind=kind, gap=gap, parts=parts)
     config = {
         "model": request.model,
         "domain": rows[0].domain,
-        "split": split_uid,
+        "split": made.uid,
         "epochs": request.epochs,
         "seconds": request.seconds,
         "history": request.history,
     }
-    inputs = [(split_uid, "split"), *((row.uid, "sequence") for row in rows)]
+    inputs = [(made.uid, "split"), *((row.uid, "sequence") for row in rows)]
     return await _submit(
         services,
         kind="training",
@@ -140,7 +136,6 @@ async def submit_prediction(services: Services, request: PredictionRequest) -> R
     _between("steps", request.steps, 1, MAX_STEPS)
     _one_of("forcing", request.forcing, ("frozen", "recorded"))
     checkpoint = await training.checkpoint(services.gateway, request.checkpoint)
-    model = await training.model(services.gateway, checkpoint.model)
     snapshot = await timeline.snapshot(services.gateway, request.snapshot)
     if snapshot.sequence is None:
         raise GraphError(
@@ -148,7 +143,7 @@ async def submit_prediction(services: Services, request: PredictionRequest) -> R
             f"expected a snapshot of a sequence, got {snapshot.uid}, which is itself predicted.",
             next_step="Start from an observed or simulated snapshot and ask for more steps.",
         )
-    _same("domain", model.domain, snapshot.domain, next_step="Choose a checkpoint of this domain.")
+    _same("domain", checkpoint.model.domain, snapshot.domain, next_step="Choose a checkpoint of this domain.")
     config = {
         "checkpoint": checkpoint.uid,
         "snapshot": snapshot.uid,
@@ -173,13 +168,13 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
         raise GraphError("BAD_REQUEST", "expected at least one checkpoint, got none.")
     _at_least("stride", request.stride, 1)
     checkpoints = [await training.checkpoint(services.gateway, uid) for uid in dict.fromkeys(request.checkpoints)]
-    models = [await training.model(services.gateway, checkpoint.model) for checkpoint in checkpoints]
-    for model in models[1:]:
-        _same("split", models[0].split, model.split, next_step="Evaluate checkpoints of different splits apart.")
-    parts = await _evaluated_parts(services, request, models[0].split)
+    model = checkpoints[0].model
+    for other in checkpoints[1:]:
+        _same("split", model.split, other.model.split, next_step="Evaluate checkpoints of different splits apart.")
+    parts = await _evaluated_parts(services, request, model.split)
     rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(part.sequence for part in parts)]
     for row in rows:
-        _same("domain", models[0].domain, row.domain, next_step="Choose sequences of this domain.")
+        _same("domain", model.domain, row.domain, next_step="Choose sequences of this domain.")
     config = {
         "checkpoints": [checkpoint.uid for checkpoint in checkpoints],
         "parts": [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in parts],
@@ -286,13 +281,13 @@ async def _evaluated_parts(services: Services, request: EvaluationRequest, split
     role = request.split_role or (None if request.sequences else "test")
     if role is None:
         rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(request.sequences)]
-        parts = [Part(role="test", sequence=row.uid, first=row.first, last=row.last) for row in rows]
+        parts = [Part("test", row.uid, row.first, row.last) for row in rows]
     else:
         _one_of("split role", role, ("train", "val", "test"))
         parts = [
-            Part(role=role, sequence=part.sequence, first=part.first, last=part.last)
-            for part in await splits.parts(services.gateway, split_uid)
-            if part.role == role and (not request.sequences or part.sequence in request.sequences)
+            part
+            for part in (await splits.split(services.gateway, split_uid)).of(role)
+            if not request.sequences or part.sequence in request.sequences
         ]
     cut = [await _cut(services, part, request.begin, request.end) for part in parts]
     kept = [part for part in cut if part.last > part.first]
@@ -307,9 +302,8 @@ async def _evaluated_parts(services: Services, request: EvaluationRequest, split
 
 async def _cut(services: Services, part: Part, begin: str | None, end: str | None) -> Part:
     row = await timeline.sequence(services.gateway, part.sequence)
-    return Part(
-        role=part.role,
-        sequence=part.sequence,
+    return replace(
+        part,
         first=part.first if begin is None else max(part.first, _t_index(row, begin)),
         last=part.last if end is None else min(part.last, _t_index(row, end)),
     )
@@ -325,6 +319,10 @@ def _t_index(row: SequenceRow, text: str) -> int:
         raise GraphError(
             "BAD_TIME", f"expected a t_index or an ISO time such as 2019-03-25T00:00, got {text!r}."
         ) from None
+
+
+def _name(rows: Sequence[SequenceRow], kind: Kind) -> str:
+    return f"{rows[0].domain} by {kind}, {len(rows)} sequence{'s' if len(rows) > 1 else ''}"
 
 
 def _digests(rows: Sequence[SequenceRow]) -> list[str]:
