@@ -1,0 +1,68 @@
+"""Evaluation: how good checkpoints are on stretches of sequences, beside the baselines.
+
+One Evaluation per checkpoint goes into the graph. Several checkpoints are rng seeds of one configuration: each of their
+evaluations then also holds the mean over seeds, under `over_seeds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graph.queries import evaluation, splits, training
+from graph.queries.evaluation import Stretch
+from graph.queries.runs import RunRow
+from nvp.atlas.series import Series
+from nvp.prediction.evaluation import evaluate
+from nvp.prediction.report import combine
+from resolvers.services.context import Services
+from resolvers.services.forecasters import forecaster_of
+from resolvers.services.loading import load_stretches
+from resolvers.task import Task
+
+
+async def execute(services: Services, run: RunRow, task: Task) -> None:
+    """Score the checkpoints of `run.config` on its parts; ridge learns from the split's training part."""
+    config = run.config
+    checkpoints = [await training.checkpoint(services.gateway, uid) for uid in config["checkpoints"]]
+    split = await splits.split(services.gateway, checkpoints[0].model.split)
+    scored = [Stretch(**part) for part in config["parts"]]
+    series = await _series(services, scored)
+    fit = await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of("train")])
+    results = []
+    for number, checkpoint in enumerate(checkpoints):
+        forecaster = await task.compute(forecaster_of, services.store, checkpoint)
+        results.append(
+            await task.compute(
+                evaluate,
+                forecaster,
+                series,
+                fit=fit,
+                stride=config["stride"],
+                progress=_progress(task, number, len(checkpoints)),
+            )
+        )
+    mean = {"over_seeds": combine(results).to_json()} if len(results) > 1 else {}
+    for checkpoint, result in zip(checkpoints, results, strict=True):
+        scores: dict[str, Any] = result.to_json() | mean
+        await evaluation.record_evaluation(
+            services.gateway, task.lease, checkpoint=checkpoint.uid, stretches=scored, scores=scores
+        )
+
+
+async def _series(services: Services, stretches: Sequence[Stretch]) -> list[Series]:
+    return [
+        series
+        for stretch in stretches
+        for series in await load_stretches(services, stretch.sequence, stretch.first, stretch.last)
+    ]
+
+
+def _progress(task: Task, number: int, checkpoints: int) -> Callable[[int, int], None]:
+    """Tells the task of the pairs that this checkpoint has been scored on; raises where the run is to stop."""
+
+    def progress(done: int, pairs: int) -> None:
+        fraction = (number + done / pairs) / checkpoints
+        task.tell(fraction, f"checkpoint {number + 1}/{checkpoints} · {done}/{pairs} pairs")
+
+    return progress

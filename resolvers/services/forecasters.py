@@ -1,0 +1,26 @@
+"""Forecasters that stay loaded: a child predicts again and again with the same few checkpoints."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from graph.queries.training import CheckpointRow
+from nvp.atlas.store import ArrayStore
+from nvp.prediction.forecaster import Forecaster, load_forecaster
+
+LOADED = 8  # checkpoints in memory; the largest network takes 35 MB
+
+
+def forecaster_of(store: ArrayStore, checkpoint: CheckpointRow) -> Forecaster:
+    """The checkpoint's forecaster, from memory where it was used lately.
+
+    Raises FieldError where its files are missing or damaged.
+    """
+    return _loaded(store.root / checkpoint.uri, checkpoint.sha256)
+
+
+@lru_cache(maxsize=LOADED)
+def _loaded(directory: Path, sha256: str) -> Forecaster:
+    """`sha256` is that of the parameters: a directory that was trained anew is loaded anew."""
+    return load_forecaster(directory)
