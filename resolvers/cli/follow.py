@@ -32,7 +32,7 @@ async def opened() -> AsyncIterator[Services]:
         yield services
 
 
-async def follow(services: Services, run: RunRow) -> RunRow:
+async def finish(services: Services, run: RunRow) -> RunRow:
     """The run at its end. Where no worker takes it soon, a worker of this process does, for this run only.
 
     Raises GraphError where it failed, was cancelled or, by Ctrl-C, was handed back.

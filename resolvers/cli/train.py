@@ -1,0 +1,94 @@
+"""`fieldgraph train`: train a predictor of the next field."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from graph.errors import GraphError
+from graph.queries import training
+from resolvers.cli.follow import finish, opened, queued
+from resolvers.cli.output import JsonOption, emit, run
+from resolvers.services.submission import TrainingRequest, submit_training
+
+
+class Size(StrEnum):
+    """Which predictor."""
+
+    RIDGE = "ridge"
+    TINY = "tiny"
+    SMALL = "small"
+    BASE = "base"
+
+
+class SplitKind(StrEnum):
+    """How frames are divided into training, validation and test."""
+
+    SEQUENCE = "sequence"
+    BLOCK = "block"
+
+
+def command(
+    domain: Annotated[str | None, typer.Option(help="Train on all sequences of this domain.")] = None,
+    sequence: Annotated[list[str] | None, typer.Option(help="Train on this sequence; may be repeated.")] = None,
+    model: Annotated[
+        Size, typer.Option(help="ridge, or a network of 0.15 M (tiny), 1 M (small) or 8.5 M (base) parameters.")
+    ] = Size.TINY,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training part.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Budget, compilation left out.")] = None,
+    history: Annotated[int | None, typer.Option(min=1, max=4, help="Frames that the model sees.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    split: Annotated[
+        SplitKind | None,
+        typer.Option(help="Whole sequences or blocks of time; default: sequences where there are three or more."),
+    ] = None,
+    gap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Frames left out between blocks; default: a day where there is a calendar."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again, even if it was done before.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a predictor. The same command again finds the finished training, or goes on with an interrupted one.
+
+    Example: fieldgraph train --domain fluid_dynamics --model tiny --seconds 120
+    """
+    request = TrainingRequest(
+        domain=domain,
+        sequences=tuple(sequence or ()),
+        model=model.value,
+        epochs=epochs,
+        seconds=seconds,
+        history=history,
+        seed=seed,
+        split=split.value if split else None,
+        gap=gap,
+        force=force,
+    )
+    emit(run(_train(request, detach)), as_json=as_json)
+
+
+async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
+    async with opened() as services:
+        submitted = await submit_training(services, request)
+        if detach:
+            return queued(submitted)
+        done = await finish(services, submitted)
+        made = await training.model_of_run(services.gateway, done.uid)
+        if made is None or made.best_checkpoint is None:
+            raise GraphError("NO_MODEL", f"expected a model of run {done.uid}, got none.")
+        best = await training.checkpoint(services.gateway, made.best_checkpoint)
+        return {
+            "run": done.uid,
+            "attempt": done.attempt,
+            "model": made.uid,
+            "parameters": made.parameter_count,
+            "split": made.split,
+            "checkpoint": best.uid,
+            "epoch": best.epoch,
+            "step": best.step,
+            "val_fidelity": best.val_fidelity,
+        }
