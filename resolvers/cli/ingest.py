@@ -10,8 +10,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from graph.settings import Settings
+from migrations.runner import require_current
 from nvp.atlas.regrid import Fit
-from resolvers.cli.output import JsonOption, console, emit, run
+from nvp.errors import FieldError
+from resolvers.cli.output import JsonOption, console, emit, fail, run
+from resolvers.services.context import open_services
 from resolvers.services.ingest import IngestReport, IngestRequest, ingest_prepared, prepare
 
 
@@ -34,7 +37,7 @@ def command(
     Example: fieldgraph ingest era5_t2m_uk_2019-03.nc --variable t2m --domain surface_temperature --crop
     """
     if crop and regrid:
-        raise typer.BadParameter("choose one of --crop and --regrid")
+        fail(FieldError("BAD_OPTIONS", "expected --crop or --regrid, got both.", next_step="Choose one."))
     how: Fit | None = "crop" if crop else "regrid" if regrid else None
     request = IngestRequest(
         path=file, domain=domain, variable=variable, fit=how, append=append, replace=replace, source=source, units=units
@@ -46,12 +49,8 @@ def command(
 async def _ingest(request: IngestRequest) -> IngestReport:
     # the file first: one that cannot be used must not wait for, or start, a server
     prepared = prepare(request)
-    # the driver and the migrations only now, for the same reason
-    from migrations.runner import require_current
-    from resolvers.services.context import open_services
-
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         async with open_services(Settings()) as services:
             # without its constraints the graph would take duplicates
             await require_current(services.gateway)

@@ -31,6 +31,7 @@ from nvp.atlas.statistics import frame_statistics
 from nvp.atlas.store import StoredSegment
 from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
+from nvp.errors import FieldError
 from resolvers.services.context import Services
 
 SEGMENT_FRAMES = 2048
@@ -95,13 +96,20 @@ class Prepared:
 def prepare(request: IngestRequest) -> Prepared:
     """Read and check the file; raises `FieldError` naming file, variable and index."""
     spec = registered_domain(request.domain)
+    source = request.path.stem if request.source is None else request.source
+    if not source.strip() or "/" in source or "\\" in source:
+        raise FieldError(
+            "BAD_SOURCE",
+            f"expected the name of a source, which is not empty and not a path, got {source!r}.",
+            next_step="Name the instrument, the simulation or the data set by --source.",
+        )
     field = read_file(request.path, variable=request.variable, default_dt=spec.dt)
     units = check_units(field, spec, stated=request.units)
     check_values(field, spec)
     field, fitted = fit(field, request.fit, kept="mean" if spec.signed else "sum")
     return Prepared(
         request=request,
-        source=request.source or request.path.stem,
+        source=source,
         recipe={"variable": field.variable, "units": units, **fitted},
         parts=field.series(domain=spec.name),
     )
