@@ -45,5 +45,5 @@ def emit(result: Mapping[str, Any], *, as_json: bool, text: str | None = None) -
         sys.stdout.flush()
     else:
         Console(highlight=False).print(
-            text or "\n".join(f"{key}: {value}" for key, value in result.items()), markup=False
+            text or "\n".join(f"{key}: {value}" for key, value in result.items()), markup=False, soft_wrap=True
         )

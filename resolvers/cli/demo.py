@@ -1,0 +1,194 @@
+"""`fieldgraph demo`: the whole product in one command, on a machine with nothing but Python."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from graph.embedded import server
+from graph.embedded.conf import Layout
+from graph.errors import Outage
+from graph.queries.census import Census, census
+from graph.settings import Settings
+from migrations.runner import migrate
+from resolvers import supervisor
+from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.client import Client
+from resolvers.demo import DemoConfig, DemoResult, run_demo
+from resolvers.supervisor import Supervisor
+from resolvers.web.tokens import Tokens
+
+READY_SECONDS = 60.0  # for the API to answer after its process has begun
+STEPS = ("simulate", "train", "evaluate", "predict")
+
+
+def command(
+    serve: Annotated[bool, typer.Option("--serve", help="Keep everything running afterwards, until Ctrl-C.")] = False,
+    sequences: Annotated[int, typer.Option(min=5, help="Sequences to simulate.")] = DemoConfig().sequences,
+    scale: Annotated[int, typer.Option(min=16, help="Cells per side, a multiple of 8.")] = DemoConfig().scale,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of training.")] = DemoConfig().seconds,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start Neo4j, simulate, train, predict; say what the graph now knows and where to look.
+
+    Exits with 1 unless the predictor beats persistence and linear extrapolation on held-out sequences with its 95 %
+    interval. A second demo finds the first one's results and adds nothing.
+
+    Example: fieldgraph demo --serve
+    """
+    config = DemoConfig(sequences=sequences, scale=scale, seconds=seconds, seed=seed)
+    if not run(_demo(Settings(), config, keep=serve, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+async def _demo(settings: Settings, config: DemoConfig, *, keep: bool, as_json: bool) -> bool:
+    if not keep:
+        # nobody is told this address, so any free port will do
+        settings = settings.model_copy(update={"port": 0})
+    began = time.monotonic()
+    async with supervisor.neo4j(settings) as gateway:
+        await migrate(gateway)
+        async with _serving(settings) as (url, ending):
+            with _Bars() as bars:
+                async with Client(url, token=Tokens(settings.home).local()) as client:
+                    result = await run_demo(client, config, on_progress=bars.update)
+            counts = await census(gateway)
+            seconds = time.monotonic() - began
+            emit(
+                _as_json(result, counts, seconds),
+                as_json=as_json,
+                text=_as_text(result, counts, seconds, _where(settings, url) if keep else None),
+            )
+            if keep:
+                supervisor.on_signals(ending.set)
+                await ending.wait()
+    return result.passed
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The API and both workers while the block runs: their address, and an event that says somebody wants to end."""
+    ending = asyncio.Event()
+    with supervisor.listen(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        url = f"http://{host}:{port}"
+        ours = Supervisor(settings)
+        running = asyncio.create_task(ours.run(listener, on_start=lambda: None))
+        try:
+            await _until_ready(url)
+            yield url, ending
+        finally:
+            ours.end()
+            await running
+
+
+async def _until_ready(url: str) -> None:
+    async with httpx.AsyncClient() as http:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if (await http.get(f"{url}/readyz")).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.1)
+    raise Outage(
+        "API_NOT_READY",
+        f"expected the API to answer within {READY_SECONDS:.0f} s, got nothing.",
+        next_step="See `fieldgraph doctor`.",
+    )
+
+
+class _Bars:
+    """A progress bar for each step, on stderr."""
+
+    def __init__(self) -> None:
+        columns = TextColumn("{task.fields[name]:9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, TextColumn("{task.description}"), console=console)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, name: str, done: float, message: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task("", name=name, total=1.0)
+        self._progress.update(self._tasks[name], completed=done, description=message)
+
+
+def _as_json(result: DemoResult, counts: Census, seconds: float) -> dict[str, Any]:
+    return {
+        **result.scores,
+        "passed": result.passed,
+        "checkpoint": result.checkpoint,
+        "start": result.start,
+        **asdict(counts),
+        "seconds": round(seconds, 1),
+        "steps": dict(result.steps),
+    }
+
+
+def _as_text(result: DemoResult, counts: Census, seconds: float, where: str | None) -> str:
+    return "\n".join(
+        (
+            "",
+            _scores(result),
+            f"In the graph: {counts.sequences} sequences of {counts.snapshots - counts.predicted} snapshots, joined by "
+            f"{counts.next_links} NEXT links; {counts.predictions} predictions of {counts.predicted} snapshots, joined by "
+            f"{counts.evolves_to_links} EVOLVES_TO links; {counts.estimates_links} compared with the truth.",
+            f"The checkpoint: {result.checkpoint}",
+            f"It continued:   {result.start}",
+            f"Took {seconds:.0f} s ({', '.join(f'{name} {took:.0f} s' for name, took in result.steps.items())}).",
+            "",
+            where or "To look around: fieldgraph demo --serve (it takes what is there and keeps the pages up).",
+        )
+    )
+
+
+def _scores(result: DemoResult) -> str:
+    """Pooled fidelity beside every baseline, best first."""
+    baselines = result.scores["baselines"]
+    known = baselines.get("known_physics") or {}
+    rows = {
+        "predictor": result.scores["fidelity"],
+        "persistence": baselines["persistence"],
+        "linear extrapolation": baselines["linear_extrapolation"],
+        "ridge regression": baselines["ridge"],
+        "known physics, upwind": known.get("upwind"),
+        "known physics, frozen flow": known.get("frozen"),
+    }
+    table = Table("fidelity on held-out sequences", "pooled", "95 % interval", box=None, header_style="bold")
+    found = {name: score for name, score in rows.items() if score}
+    for name, score in sorted(found.items(), key=lambda row: -row[1]["pooled"]):
+        low, high = score["ci95"]
+        table.add_row(name, f"{score['pooled']:.3f}", f"{low:.3f} … {high:.3f}")
+    paper = Console(width=100, highlight=False)
+    with paper.capture() as capture:
+        paper.print(table)
+    return capture.get()
+
+
+def _where(settings: Settings, url: str) -> str:
+    running = None if settings.neo4j_uri else server.find(settings)
+    lines = [f"GraphiQL       {url}/"]
+    if running:
+        lines += [
+            f"Neo4j Browser  {running.browser}  (user neo4j, password in {Layout.of(settings).password}); ask it, e.g.",
+            "               MATCH p = (:EnergySnapshot)-[:EVOLVES_TO*]->(:Predicted) RETURN p LIMIT 10",
+        ]
+    return "\n".join([*lines, "Ctrl-C ends it all."])

@@ -1,0 +1,75 @@
+"""A GraphQL client over HTTP, as any dashboard or script would use the API; the demo is its first user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from graph.errors import GraphError, Outage
+
+TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+RUN = """
+query Run($uid: ID!) {
+  run(uid: $uid) { uid state progress message attempt errorMessage }
+}
+"""
+
+
+class Client:
+    """One connection to the API at `url`, with the rights of `token`."""
+
+    def __init__(self, url: str, *, token: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def execute(self, document: str, /, **variables: Any) -> dict[str, Any]:
+        """The `data` of one operation; GraphQL errors are raised in one line."""
+        try:
+            response = await self._http.post("/graphql", json={"query": document, "variables": variables})
+        except httpx.TransportError as error:
+            raise Outage(
+                "API_UNREACHABLE",
+                f"expected the API at {self._http.base_url}, got {type(error).__name__}.",
+                next_step="Start it with `fieldgraph serve`.",
+            ) from None
+        answer = response.json()
+        if answer.get("errors"):
+            first = answer["errors"][0]
+            raise GraphError((first.get("extensions") or {}).get("code", "GRAPHQL_ERROR"), first["message"])
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def mutate(self, document: str, /, **variables: Any) -> str:
+        """Send a mutation of one field that queues a Run; returns the run's uid."""
+        (result,) = (await self.execute(document, **variables)).values()
+        if not result["__typename"].endswith("Run"):
+            raise GraphError(result["__typename"], result["message"])
+        uid: str = result["uid"]
+        return uid
+
+    async def finish(self, run: str, *, on_progress: Callable[[float, str], None]) -> None:
+        """Wait until the run has ended, telling its progress (0 … 1) and message; a run that failed is raised."""
+        while True:
+            state = (await self.execute(RUN, uid=run))["run"]
+            on_progress(state["progress"] or 0.0, state["message"] or "")
+            if state["state"] in TERMINAL_STATES:
+                break
+            await asyncio.sleep(0.5)
+        if state["state"] != "SUCCEEDED":
+            raise GraphError(
+                "RUN_FAILED",
+                f"run {run} ended {state['state']}: {state['errorMessage']}",
+                next_step=f"See `fieldgraph runs show {run}`.",
+            )
