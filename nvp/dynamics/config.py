@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from nvp.errors import FieldError
 
@@ -59,3 +61,47 @@ class FluidConfig:
                     f"expected 0 < lowest <= highest {name}, got {low} and {high}.",
                     next_step="Leave it out for the default.",
                 )
+
+
+# domain → type of its simulator's configuration: a frozen dataclass with a default for each field; scale, steps and dt
+# are among them
+CONFIGS: dict[str, type[Any]] = {
+    "fluid_dynamics": FluidConfig,
+}
+
+
+def configure(domain: str, settings: Mapping[str, Any]) -> Any:
+    """The configuration of a domain's simulator from plain values, as JSON has them.
+
+    Raises `FieldError` for a domain without simulator, a name that is none of its settings and a value out of range.
+    """
+    if domain not in CONFIGS:
+        raise FieldError(
+            "NO_SIMULATOR",
+            f"expected a domain with a simulator ({', '.join(sorted(CONFIGS))}), got {domain!r}.",
+            next_step="Choose one of them, or ingest a file.",
+        )
+    defaults = {field.name: field.default for field in fields(CONFIGS[domain])}
+    unknown = sorted(set(settings) - set(defaults))
+    if unknown:
+        raise FieldError(
+            "BAD_CONFIG",
+            f"expected settings out of {', '.join(defaults)}, got {', '.join(unknown)}.",
+            next_step="Correct the name.",
+        )
+    return CONFIGS[domain](**{name: _like(defaults[name], value, name) for name, value in settings.items()})
+
+
+def _like(default: Any, value: Any, name: str) -> Any:
+    """The value in the type of the default: a whole number, a number or a pair of numbers."""
+    if isinstance(default, tuple):
+        if isinstance(value, list | tuple) and len(value) == len(default):
+            return tuple(_like(one, each, name) for one, each in zip(default, value, strict=True))
+        expected = f"{len(default)} numbers"
+    else:
+        if isinstance(value, int | float) and not isinstance(value, bool) and type(default)(value) == value:
+            return type(default)(value)
+        expected = "a whole number" if isinstance(default, int) else "a number"
+    raise FieldError(
+        "BAD_CONFIG", f"expected {expected} for {name}, got {value!r}.", next_step="Leave it out for the default."
+    )

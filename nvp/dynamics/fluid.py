@@ -89,7 +89,7 @@ def _simulate_one(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
     vorticity = _unit_velocity(gaussian_field(flow_key, shape, config.eddy))
     warm = max(1, round(config.warm_up / config.flow_step))
     flow = stepper(scale=config.scale, step=config.flow_step, viscosity=viscosity)
-    vorticity = jax.lax.fori_loop(0, warm, lambda _, w: flow(w[None])[0], vorticity)
+    vorticity = jax.lax.fori_loop(0, warm, lambda _, w: flow(w), vorticity)
     vorticity = _unit_velocity(vorticity)
 
     # energy: positive, mean 1
@@ -103,7 +103,7 @@ def _simulate_one(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
 
     def one_step(_: Int[Array, ""], state: tuple[Float[Array, "h w"], Float[Array, "h w"]]) -> tuple[Array, Array]:
         before, carried = state
-        after = flow(before[None])[0]
+        after = flow(before)
         psi = stream_function(0.5 * (before + after))
         return after, advance(carried, face_velocity(psi, shape), duration=step, diffusivity=diffusivity).energy
 

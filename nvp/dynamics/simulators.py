@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
 
 from nvp.atlas.series import Series
 from nvp.dynamics import fluid
-from nvp.dynamics.config import FluidConfig
-from nvp.errors import FieldError
+from nvp.dynamics.config import configure
 
 
 @runtime_checkable
-class Simulate(Protocol):
-    """Sequences `first` … `first + sequences − 1` of a recipe; sequence i does not depend on how many are made."""
+class Simulator(Protocol):
+    """Sequences `first` … `first + sequences − 1` of a recipe; sequence i does not depend on how many are made.
+
+    `config` is of the domain's type in `nvp.dynamics.config.CONFIGS`; `progress(done, sequences)` may raise to stop.
+    """
 
     def __call__(
         self,
@@ -29,41 +30,13 @@ class Simulate(Protocol):
     ) -> list[Series]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Simulator:
-    """One domain's PDE."""
-
-    # type of its configuration: a frozen dataclass with a default for each field, `scale`, `steps` and `dt` among them
-    config: type
-    simulate: Simulate
-
-    def configure(self, settings: Mapping[str, Any]) -> Any:
-        """A configuration from plain values, as JSON has them; unknown names are refused."""
-        names = [field.name for field in fields(self.config)]
-        unknown = sorted(set(settings) - set(names))
-        if unknown:
-            raise FieldError(
-                "BAD_CONFIG",
-                f"expected settings out of {', '.join(names)}, got {', '.join(unknown)}.",
-                next_step="Correct the name.",
-            )
-        return self.config(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-        )
-
-
 SIMULATORS: dict[str, Simulator] = {
-    "fluid_dynamics": Simulator(FluidConfig, fluid.simulate),
+    "fluid_dynamics": fluid.simulate,
 }
 
 
 def simulator(domain: str) -> Simulator:
-    """The simulator of a domain."""
-    try:
-        return SIMULATORS[domain]
-    except KeyError:
-        raise FieldError(
-            "NO_SIMULATOR",
-            f"expected a domain with a simulator ({', '.join(sorted(SIMULATORS))}), got {domain!r}.",
-            next_step="Choose one of them, or ingest a file.",
-        ) from None
+    """The simulator of a domain; raises `FieldError` where it has none."""
+    if domain not in SIMULATORS:
+        configure(domain, {})
+    return SIMULATORS[domain]

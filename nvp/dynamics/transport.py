@@ -60,7 +60,7 @@ def advance(
     duration = jnp.asarray(duration, energy.dtype)
     rate = positivity_rate(faces, diffusivity)
     count = jnp.ceil(duration * rate / SAFETY).astype(jnp.int32)
-    step = duration / jnp.maximum(count, 1)
+    step = duration / jnp.maximum(count, 1).astype(energy.dtype)
 
     def tendency(field: Float[Array, "h w"]) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
         change, outflow = divergence(field, faces, diffusivity, boundary_x, boundary_y, high_order=high_order)

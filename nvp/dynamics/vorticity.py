@@ -10,55 +10,67 @@ References: Canuto et al., Spectral Methods in Fluid Dynamics (1988); Cox & Matt
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import exponax as ex
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from nvp.dynamics.spectral import spectral, wavenumbers
 from nvp.dynamics.transport import Faces
 
 
-def stepper(*, scale: int, step: float, viscosity: float | Float[Array, ""]) -> ex.stepper.NavierStokesVorticity:
-    """Advances vorticity (1, h, w) by `step`; lengths in grid units, so that the square is `scale` wide.
+@spectral
+def stepper(
+    *, scale: int, step: float, viscosity: float | Float[Array, ""]
+) -> Callable[[Float[Array, "h w"]], Float[Array, "h w"]]:
+    """What advances a vorticity by `step`; lengths in grid units, so that the square is `scale` wide.
 
     exponax's first axis is our y and its second our x, which makes its sign of ω the usual one.
     """
-    return ex.stepper.NavierStokesVorticity(2, float(scale), scale, step, diffusivity=viscosity, order=2)
+    flow = ex.stepper.NavierStokesVorticity(2, float(scale), scale, step, diffusivity=viscosity, order=2)
+
+    @spectral
+    def advanced(vorticity: Float[Array, "h w"]) -> Float[Array, "h w"]:
+        after: Float[Array, "1 h w"] = flow(vorticity[None])
+        return after[0]
+
+    return advanced
 
 
+@spectral
 def stream_function(vorticity: Float[Array, "h w"]) -> Complex[Array, "h w_half"]:
     """ψ of a vorticity, as Fourier coefficients; without mean and Nyquist frequencies."""
     h, w = vorticity.shape
-    ky, kx = _wavenumbers(h, w)
+    ky, kx = wavenumbers(h, w)
     k2 = kx**2 + ky**2
     keep = (k2 > 0) & (jnp.abs(ky) < jnp.pi) & (kx < jnp.pi)
     return jnp.where(keep, -jnp.fft.rfft2(vorticity) / jnp.where(keep, k2, 1), 0)
 
 
+@spectral
 def velocity(psi: Complex[Array, "h w_half"], shape: tuple[int, int]) -> Float[Array, "h w 2"]:
     """Velocity at the cells' centres, order x, y."""
-    ky, kx = _wavenumbers(*shape)
+    ky, kx = wavenumbers(*shape)
     return jnp.stack([jnp.fft.irfft2(-1j * ky * psi, s=shape), jnp.fft.irfft2(1j * kx * psi, s=shape)], axis=-1)
 
 
+@spectral
 def face_velocity(psi: Complex[Array, "h w_half"], shape: tuple[int, int]) -> Faces:
     """Velocity through the cells' faces, without divergence."""
-    ky, kx = _wavenumbers(*shape)
+    ky, kx = wavenumbers(*shape)
     # ψ at the corner between a cell, its left and its lower neighbour: half a cell back along both axes
     corner = jnp.fft.irfft2(psi * jnp.exp(-0.5j * (kx + ky)), s=shape)
     corner = jnp.pad(corner, ((0, 1), (0, 1)), mode="wrap")
     return Faces(x=corner[:-1, :] - corner[1:, :], y=corner[:, 1:] - corner[:, :-1])
 
 
+@spectral
 def faces_of_velocity(centres: Float[Array, "h w 2"]) -> Faces:
     """Velocity through the faces of a periodic field, from that at the centres: its rotational part and its mean."""
     h, w, _ = centres.shape
-    ky, kx = _wavenumbers(h, w)
+    ky, kx = wavenumbers(h, w)
     u, v = centres[..., 0], centres[..., 1]
     vorticity = jnp.fft.irfft2(1j * kx * jnp.fft.rfft2(v) - 1j * ky * jnp.fft.rfft2(u), s=(h, w))
     faces = face_velocity(stream_function(vorticity), (h, w))
     return Faces(x=faces.x + u.mean(), y=faces.y + v.mean())
-
-
-def _wavenumbers(h: int, w: int) -> tuple[Float[Array, "h 1"], Float[Array, "1 w_half"]]:
-    """ky and kx of a real transform, in radians per cell."""
-    return 2 * jnp.pi * jnp.fft.fftfreq(h)[:, None], 2 * jnp.pi * jnp.fft.rfftfreq(w)[None, :]

@@ -10,6 +10,7 @@ VRMSE: Ohana et al., The Well (2024), `the_well.benchmark.metrics.VRMSE`: unbias
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ def pair_errors(
     return PairErrors(_squares(predicted, truth), _squares(truth, origin), _squares(truth, np.zeros_like(truth[:1])))
 
 
-def concatenate(parts: list[PairErrors]) -> PairErrors:
+def concatenate(parts: Sequence[PairErrors]) -> PairErrors:
     """Pairs of several parts as one."""
     return PairErrors(
         np.concatenate([part.error for part in parts]),
@@ -97,6 +98,14 @@ def fidelity_score(pairs: PairErrors, *, blocks: Int[np.ndarray, "n"], key: int 
         static=int(pairs.static.sum()),
         ci95=pooled_interval(pairs.error, pairs.change, blocks=blocks, key=key),
     )
+
+
+def average(scores: Sequence[Score]) -> Score:
+    """The mean of scores of the same pairs, as over rng seeds; its interval is the mean of theirs."""
+    mean, median, pooled, low, high = np.mean(
+        [(score.mean, score.median, score.pooled, *score.ci95) for score in scores], axis=0
+    ).tolist()
+    return Score(mean=mean, median=median, pooled=pooled, n=scores[0].n, static=scores[0].static, ci95=(low, high))
 
 
 def pooled_fidelity(error: float, change: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvp.atlas.series import Series
-from nvp.dynamics.config import FluidConfig
+from nvp.dynamics.config import CONFIGS, FluidConfig, configure
 from nvp.dynamics.domain import domain
 from nvp.dynamics.simulators import SIMULATORS, simulator
 from nvp.errors import FieldError
@@ -22,8 +22,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def made(name: str) -> list[Series]:
-    chosen = simulator(name)
-    return chosen.simulate(chosen.configure(SETTINGS), jax.random.key(7), sequences=5)
+    return simulator(name)(configure(name, SETTINGS), jax.random.key(7), sequences=5)
 
 
 def test_series_are_complete(name: str, made: list[Series]) -> None:
@@ -57,11 +56,13 @@ def test_entropy_rises_where_the_domain_says_so(name: str, made: list[Series]) -
 
 
 def test_sequence_does_not_depend_on_how_many_are_made(name: str, made: list[Series]) -> None:
-    chosen = simulator(name)
-    config = chosen.configure(SETTINGS)
     done: list[tuple[int, int]] = []
-    again = chosen.simulate(
-        config, jax.random.key(7), sequences=2, first=3, progress=lambda now, of: done.append((now, of))
+    again = simulator(name)(
+        configure(name, SETTINGS),
+        jax.random.key(7),
+        sequences=2,
+        first=3,
+        progress=lambda *at: done.append(at),
     )
     for one, other in zip(made[3:], again, strict=True):
         assert np.array_equal(one.energy, other.energy)
@@ -70,8 +71,7 @@ def test_sequence_does_not_depend_on_how_many_are_made(name: str, made: list[Ser
 
 
 def test_sequences_and_seeds_differ(name: str, made: list[Series]) -> None:
-    chosen = simulator(name)
-    other = chosen.simulate(chosen.configure(SETTINGS), jax.random.key(8), sequences=1)
+    other = simulator(name)(configure(name, SETTINGS), jax.random.key(8), sequences=1)
     fields = [series.energy[0] for series in [*made, *other]]
     assert all(not np.allclose(fields[i], fields[j]) for i in range(6) for j in range(i))
     assert len({tuple(series.parameters.values()) for series in made}) == 5
@@ -94,9 +94,8 @@ def test_progress_may_stop_it(name: str) -> None:
     def stop(done: int, of: int) -> None:
         raise Stopped
 
-    chosen = simulator(name)
     with pytest.raises(Stopped):
-        chosen.simulate(chosen.configure(SETTINGS), jax.random.key(0), sequences=5, progress=stop)
+        simulator(name)(configure(name, SETTINGS), jax.random.key(0), sequences=5, progress=stop)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +106,14 @@ def test_progress_may_stop_it(name: str) -> None:
         ({"dt": 0.0}, "dt > 0"),
         ({"sclae": 64}, "sclae"),
         ({"viscosity": [0.2, 0.1]}, "viscosity"),
+        ({"scale": "wide"}, "whole number"),
+        ({"dt": float("nan")}, "dt"),
+        ({"diffusivity": 0.1}, "2 numbers"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(settings: dict[str, object], word: str) -> None:
     with pytest.raises(FieldError, match=word) as caught:
-        simulator("fluid_dynamics").configure(settings)
+        configure("fluid_dynamics", settings)
     assert "\n" not in str(caught.value)
 
 
@@ -121,4 +123,8 @@ def test_unknown_domain_names_the_known() -> None:
 
 
 def test_settings_come_back_from_json() -> None:
-    assert simulator("fluid_dynamics").configure({"viscosity": [0.1, 0.2]}) == FluidConfig(viscosity=(0.1, 0.2))
+    assert configure("fluid_dynamics", {"viscosity": [0.1, 0.2]}) == FluidConfig(viscosity=(0.1, 0.2))
+
+
+def test_every_simulator_has_a_configuration() -> None:
+    assert CONFIGS.keys() == SIMULATORS.keys()

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from nvp.dynamics.transport import Faces, advance
+from nvp.dynamics import transport
+from nvp.dynamics.transport import Faces
+
+advance = jax.jit(transport.advance, static_argnames=("boundary_x", "boundary_y", "high_order"))
 
 
 @pytest.fixture

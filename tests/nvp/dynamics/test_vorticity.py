@@ -17,7 +17,7 @@ def test_taylor_green_vortices_decay_exactly() -> None:
     x = np.arange(n) + 0.5
     vorticity = jnp.asarray(np.sin(k * x)[:, None] * np.sin(k * x)[None, :])
     flow = stepper(scale=n, step=0.2, viscosity=nu)
-    end = jax.lax.fori_loop(0, 50, lambda _, w: flow(w[None])[0], vorticity)
+    end = jax.lax.fori_loop(0, 50, lambda _, w: flow(w), vorticity)
     np.testing.assert_allclose(end, np.exp(-2 * nu * k**2 * 10) * vorticity, atol=2e-5)
 
 
@@ -37,7 +37,7 @@ def test_faces_have_no_divergence_and_come_back_from_the_centres(shape: tuple[in
     faces = face_velocity(psi, shape)
     divergence = faces.x[:, 1:] - faces.x[:, :-1] + faces.y[1:] - faces.y[:-1]
     assert float(jnp.abs(divergence).max()) < 1e-5 * float(jnp.abs(faces.x).max())
-    again = faces_of_velocity(velocity(psi, shape) + jnp.asarray([0.5, -0.25]))
+    again = faces_of_velocity(velocity(psi, shape) + jnp.asarray([[[0.5, -0.25]]]))
     np.testing.assert_allclose(again.x, faces.x + 0.5, atol=1e-5)
     np.testing.assert_allclose(again.y, faces.y - 0.25, atol=1e-5)
     # and agree with the centres that they surround
@@ -54,7 +54,7 @@ def test_energy_is_carried_as_vorticity_is() -> None:
 
     def both(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         before, energy = state
-        after = flow(before[None])[0]
+        after = flow(before)
         faces = face_velocity(stream_function(0.5 * (before + after)), (n, n))
         return after, advance(energy, faces, duration=step, diffusivity=nu).energy
 

@@ -1,0 +1,87 @@
+"""Predictions that need no training: what any model must beat before it has learnt something.
+
+All are `Forecaster`s. They claim nothing about their error, hence their log_var is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32
+
+from nvp.dynamics.reference import carry
+from nvp.errors import FieldError
+from nvp.prediction.forecaster import Forcing, Forecast, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """E_{t+s} = E_t."""
+
+    history: int = 1
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        return _claim_nothing(np.repeat(window.history[:, -1:], steps, axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class LinearExtrapolation:
+    """E_{t+s} = E_t + s · (E_t − E_{t−1})."""
+
+    history: int = 2
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        now, before = window.history[:, -1:], window.history[:, -2:-1]
+        leads = np.arange(1, steps + 1, dtype=np.float32)[None, :, None, None, None]
+        return _claim_nothing(now + leads * (now - before))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhysics:
+    """Transport in the velocity of time t: the domain's own finite-volume step, or first-order upwind."""
+
+    high_order: bool
+    history: int = 1
+
+    @staticmethod
+    def applies(context: Mapping[str, object], *, signed: bool, channels: int) -> bool:
+        """Whether the velocity is known and the field is an energy that it can carry."""
+        return "velocity" in context and not signed and channels == 1
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        """With `recorded` forcing, each step takes the velocity and source of its own beginning."""
+        spec = window.domain
+        if not self.applies(window.context, signed=spec.signed, channels=window.history.shape[-1]):
+            raise FieldError(
+                "NO_VELOCITY",
+                f"expected an energy with a known velocity, got a series of {spec.name!r} without.",
+                next_step="Leave this baseline out.",
+            )
+        energy, made = jnp.asarray(window.history[:, -1, ..., 0]), []
+        for lead in range(steps):
+            told = {
+                name: values[:, -1] if lead == 0 or forcing == "frozen" else window.forcing[name][:, lead - 1]
+                for name, values in window.context.items()
+            }
+            source = jnp.asarray(told["source"][..., 0]) if "source" in told else jnp.zeros_like(energy)
+            energy = carry(
+                energy,
+                jnp.asarray(told["velocity"]),
+                source,
+                duration=window.dt,
+                diffusivity=window.parameters.get("diffusivity", 0.0),
+                boundary_x=spec.boundary_x,
+                boundary_y=spec.boundary_y,
+                high_order=self.high_order,
+            )
+            made.append(np.asarray(energy))
+        return _claim_nothing(np.stack(made, axis=1)[..., None])
+
+
+def _claim_nothing(mean: Float32[np.ndarray, "n s h w c"]) -> Forecast:
+    return Forecast(
+        mean=mean, log_var=np.full(mean.shape, np.nan, np.float32), outflow=np.zeros(mean.shape[:2], np.float32)
+    )
