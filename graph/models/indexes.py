@@ -16,6 +16,7 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Predicted", ("uid",)),
     ("Sequence", ("domain", "uid")),
     ("Run", ("state", "capability", "created_at")),
+    ("Run", ("state", "lease_until")),
     ("Model", ("domain", "uid")),
     ("Checkpoint", ("model", "step")),
     ("Evaluation", ("domain", "uid")),

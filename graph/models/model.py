@@ -9,7 +9,7 @@ from neomodel import (
     AsyncStructuredNode,
     AsyncZeroOrMore,
     AsyncZeroOrOne,
-    DateTimeProperty,
+    DateTimeNeo4jFormatProperty,
     FloatProperty,
     IntegerProperty,
     StringProperty,
@@ -30,7 +30,7 @@ class Checkpoint(AsyncStructuredNode):
     sha256 = StringProperty(required=True, index=True)
     val_fidelity = FloatProperty()
     metrics_json = StringProperty(required=True)
-    created_at = DateTimeProperty(required=True)
+    created_at = DateTimeNeo4jFormatProperty(required=True)
 
     of_model = AsyncRelationshipFrom("Model", "HAS_CHECKPOINT", cardinality=AsyncOne)
     derived_from = AsyncRelationshipTo("Checkpoint", "WAS_DERIVED_FROM", cardinality=AsyncZeroOrOne)
@@ -54,7 +54,7 @@ class Model(AsyncStructuredNode):
     parameter_count = IntegerProperty()
     # uid of the checkpoint that validated best, once training has finished
     best_checkpoint = StringProperty()
-    created_at = DateTimeProperty(required=True)
+    created_at = DateTimeNeo4jFormatProperty(required=True)
 
     checkpoints = AsyncRelationshipTo(Checkpoint, "HAS_CHECKPOINT", cardinality=AsyncZeroOrMore)
     generated_by = AsyncRelationshipTo(Run, "WAS_GENERATED_BY", cardinality=AsyncZeroOrMore)
@@ -73,6 +73,6 @@ class Epoch(AsyncStructuredNode):
     samples_per_second = FloatProperty()
     seconds = FloatProperty()
     metrics_json = StringProperty(required=True)
-    recorded_at = DateTimeProperty(required=True)
+    recorded_at = DateTimeNeo4jFormatProperty(required=True)
 
     run = AsyncRelationshipFrom(TrainingRun, "EPOCH", cardinality=AsyncOne)

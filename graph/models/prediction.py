@@ -7,7 +7,7 @@ from neomodel import (
     AsyncOneOrMore,
     AsyncRelationshipTo,
     AsyncStructuredNode,
-    DateTimeProperty,
+    DateTimeNeo4jFormatProperty,
     FloatProperty,
     IntegerProperty,
     StringProperty,
@@ -33,7 +33,7 @@ class Prediction(AsyncStructuredNode):
     fidelity = FloatProperty()
     vrmse = FloatProperty()
     persistence = FloatProperty()
-    created_at = DateTimeProperty(required=True)
+    created_at = DateTimeNeo4jFormatProperty(required=True)
 
     start = AsyncRelationshipTo(EnergySnapshot, "FROM", cardinality=AsyncOne)
     by = AsyncRelationshipTo(Checkpoint, "BY", cardinality=AsyncOne)
@@ -58,7 +58,7 @@ class Evaluation(AsyncStructuredNode):
     linear_fidelity = FloatProperty()
     ridge_fidelity = FloatProperty()
     scores_json = StringProperty(required=True)
-    created_at = DateTimeProperty(required=True)
+    created_at = DateTimeNeo4jFormatProperty(required=True)
 
     scores = AsyncRelationshipTo(Checkpoint, "SCORES", cardinality=AsyncOne)
     on = AsyncRelationshipTo(Sequence, "ON", model=On, cardinality=AsyncOneOrMore)

@@ -7,7 +7,7 @@ from neomodel import (
     AsyncStructuredNode,
     AsyncZeroOrMore,
     BooleanProperty,
-    DateTimeProperty,
+    DateTimeNeo4jFormatProperty,
     FloatProperty,
     IntegerProperty,
     StringProperty,
@@ -17,7 +17,7 @@ from graph.models.relations import Used
 
 
 class Run(AsyncStructuredNode):
-    """Durable, leased and resumable; changed by `graph.queries.runs` only. USED leads to inputs of any label."""
+    """Durable, leased and resumable; changed by `graph.queries.runs` only."""
 
     uid = StringProperty(required=True, unique_index=True)
     kind = StringProperty(required=True)
@@ -30,7 +30,7 @@ class Run(AsyncStructuredNode):
     attempt = IntegerProperty(required=True)
     # fences every write of a worker
     lease_token = StringProperty()
-    lease_until = DateTimeProperty()
+    lease_until = DateTimeNeo4jFormatProperty()
     worker = StringProperty()
     cancel_requested = BooleanProperty(required=True)
     progress = FloatProperty(required=True)
@@ -40,14 +40,26 @@ class Run(AsyncStructuredNode):
     energy_source = StringProperty()
     device = StringProperty()
     code_version = StringProperty()
-    created_at = DateTimeProperty(required=True)
-    touched_at = DateTimeProperty()
-    started_at = DateTimeProperty()
-    finished_at = DateTimeProperty()
+    created_at = DateTimeNeo4jFormatProperty(required=True)
+    touched_at = DateTimeNeo4jFormatProperty()
+    started_at = DateTimeNeo4jFormatProperty()
+    finished_at = DateTimeNeo4jFormatProperty()
     error_code = StringProperty()
     error_message = StringProperty()
 
-    used = AsyncRelationshipTo(AsyncStructuredNode, "USED", model=Used, cardinality=AsyncZeroOrMore)
+    # inputs by label: neomodel wants one per relation
+    used_domains = AsyncRelationshipTo("graph.models.domain.Domain", "USED", model=Used, cardinality=AsyncZeroOrMore)
+    used_sequences = AsyncRelationshipTo(
+        "graph.models.sequence.Sequence", "USED", model=Used, cardinality=AsyncZeroOrMore
+    )
+    used_splits = AsyncRelationshipTo("graph.models.sequence.Split", "USED", model=Used, cardinality=AsyncZeroOrMore)
+    used_snapshots = AsyncRelationshipTo(
+        "graph.models.snapshot.EnergySnapshot", "USED", model=Used, cardinality=AsyncZeroOrMore
+    )
+    used_models = AsyncRelationshipTo("graph.models.model.Model", "USED", model=Used, cardinality=AsyncZeroOrMore)
+    used_checkpoints = AsyncRelationshipTo(
+        "graph.models.model.Checkpoint", "USED", model=Used, cardinality=AsyncZeroOrMore
+    )
     informed_by = AsyncRelationshipTo("Run", "WAS_INFORMED_BY", cardinality=AsyncZeroOrMore)
 
 

@@ -9,7 +9,7 @@ from neomodel import (
     AsyncStructuredNode,
     AsyncZeroOrMore,
     AsyncZeroOrOne,
-    DateTimeProperty,
+    DateTimeNeo4jFormatProperty,
     FloatProperty,
     IntegerProperty,
     StringProperty,
@@ -55,8 +55,8 @@ class Sequence(AsyncStructuredNode):
     length = IntegerProperty(required=True)
     # chains the segments' sha256 in order of time
     digest = StringProperty(required=True)
-    created_at = DateTimeProperty()
-    updated_at = DateTimeProperty()
+    created_at = DateTimeNeo4jFormatProperty()
+    updated_at = DateTimeNeo4jFormatProperty()
 
     of_domain = AsyncRelationshipTo(Domain, "OF_DOMAIN", cardinality=AsyncZeroOrOne)
     segments = AsyncRelationshipTo(Segment, "HAS_SEGMENT", cardinality=AsyncOneOrMore)
@@ -74,6 +74,6 @@ class Split(AsyncStructuredNode):
     kind = StringProperty(required=True, choices={"sequence": "sequence", "block": "block"})
     # steps left out between roles of one sequence
     gap = IntegerProperty(required=True)
-    created_at = DateTimeProperty()
+    created_at = DateTimeNeo4jFormatProperty()
 
     parts = AsyncRelationshipTo(Sequence, "HAS_PART", model=HasPart, cardinality=AsyncOneOrMore)

@@ -12,7 +12,7 @@ from neomodel import (
     AsyncStructuredNode,
     AsyncZeroOrMore,
     AsyncZeroOrOne,
-    DateTimeProperty,
+    DateTimeNeo4jFormatProperty,
     FloatProperty,
     IntegerProperty,
     StringProperty,
@@ -32,7 +32,7 @@ class EnergySnapshot(AsyncStructuredNode):
     domain = StringProperty(required=True)
     t_index = IntegerProperty(required=True)
     t = FloatProperty(required=True)
-    valid_time = DateTimeProperty()
+    valid_time = DateTimeNeo4jFormatProperty()
     sha256 = StringProperty(required=True, index=True)
     uri = StringProperty(required=True)
     height = IntegerProperty(required=True)

@@ -121,7 +121,8 @@ def _evaluation(row: Mapping[str, Any]) -> EvaluationRow:
 
 
 _EARLIER: LiteralString = """
-MATCH (:Run {uid: $run})<-[:WAS_GENERATED_BY]-(v:Evaluation)-[:SCORES]->(:Checkpoint {uid: $checkpoint})
+MATCH (:Run {uid: $run})<-[:WAS_GENERATED_BY]-(v:Evaluation)-[:SCORES]->(checkpoint)
+WHERE checkpoint.uid = $checkpoint
 RETURN v.uid AS uid LIMIT 1
 """
 

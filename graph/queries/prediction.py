@@ -192,8 +192,9 @@ def _estimates(scores: Scores, steps: int) -> list[dict[str, Any]]:
 
 
 _EARLIER: LiteralString = """
-MATCH (:Run {uid: $run})<-[:WAS_GENERATED_BY]-(p:Prediction)-[:FROM]->(:EnergySnapshot {uid: $start})
-WHERE EXISTS {(p)-[:BY]->(:Checkpoint {uid: $checkpoint})}
+MATCH (:Run {uid: $run})<-[:WAS_GENERATED_BY]-(p:Prediction)
+MATCH (p)-[:FROM]->(start) WHERE start.uid = $start
+MATCH (p)-[:BY]->(checkpoint) WHERE checkpoint.uid = $checkpoint
 RETURN p.uid AS uid LIMIT 1
 """
 

@@ -173,10 +173,11 @@ async def transition(
 
     `fields` are what the new state comes with: message, error_code, energy_joules, … Entering QUEUED counts an
     attempt; entering QUEUED or a terminal state drops the lease; FAILED and CANCELLED free the `dedup_key`.
-    Raises GraphError for a move that no run can make.
+    Raises GraphError for a move that no run can make; LEASED is entered by `claim`, which makes the token.
     """
-    if to not in TRANSITIONS.get(from_, frozenset()):
-        expected = ", ".join(sorted(TRANSITIONS.get(from_, ()))) or "none"
+    possible = TRANSITIONS.get(from_, frozenset()) - {"LEASED"}
+    if to not in possible:
+        expected = ", ".join(sorted(possible)) or "none"
         raise GraphError("BAD_TRANSITION", f"expected one of {expected} after {from_}, got {to}.")
     unknown = fields.keys() - OUTCOME_FIELDS
     if unknown:
@@ -325,9 +326,10 @@ WITH r ORDER BY r.uid DESC LIMIT $limit
 
 _WATCH: LiteralString = "MATCH (r:Run) WHERE r.uid IN $uids" + _ROW + "LIMIT $limit"
 
+# an index over several properties serves those who name them all, in its own order
 _CANDIDATES: LiteralString = """
 MATCH (r:Run {state: 'QUEUED', capability: $capability})
-WHERE $only IS NULL OR r.uid = $only
+WHERE r.created_at IS NOT NULL AND ($only IS NULL OR r.uid = $only)
 RETURN r.uid AS uid ORDER BY r.created_at, r.uid LIMIT $limit
 """
 

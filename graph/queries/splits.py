@@ -137,13 +137,19 @@ RETURN p {.uid, .name, .kind, .gap, parts: COLLECT {
 LIMIT 1
 """
 
-# each frame of one role is looked up by its hash, which is indexed
+# each frame of one role is looked up by its hash: the subqueries keep the planner from pairing all frames with all
 _LEAKS: LiteralString = """
 MATCH (p:Split {uid: $uid})-[a:HAS_PART]->(s:Sequence)
-MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index >= a.first AND e.t_index <= a.last
-MATCH (f:EnergySnapshot) WHERE f.sha256 = e.sha256 AND f.sequence IS NOT NULL
-MATCH (p)-[b:HAS_PART]->(:Sequence {uid: f.sequence})
-WHERE a.role < b.role AND f.t_index >= b.first AND f.t_index <= b.last
+CALL (s, a) {
+  MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index >= a.first AND e.t_index <= a.last
+  RETURN e
+}
+CALL (e) {
+  MATCH (f:EnergySnapshot {sha256: e.sha256})
+  RETURN f
+}
+MATCH (p)-[b:HAS_PART]->(other:Sequence)
+WHERE other.uid = f.sequence AND a.role < b.role AND f.t_index >= b.first AND f.t_index <= b.last
 RETURN e.sha256 AS sha256, [a.role, b.role] AS roles, [e.uid, f.uid] AS uids
 LIMIT $limit
 """
