@@ -100,7 +100,7 @@ class GenerationRequest:
 
 
 async def submit_training(services: Services, request: TrainingRequest) -> RunRow:
-    """Queue a training; raises GraphError where the sequences are missing, differ in shape or are too short."""
+    """Queue a training; raises GraphError or FieldError where sequences are missing, differ or are too short."""
     _one_of("model", request.model, MODELS)
     _at_least("seed", request.seed, 0)
     _at_least("epochs", request.epochs, 1)

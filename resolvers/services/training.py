@@ -1,0 +1,111 @@
+"""Training: drives the numerics' generator of events and writes what it says into the graph.
+
+Files first: a checkpoint is on disk before its node. The directory belongs to the run, so that a later attempt of the
+same run goes on from the last checkpoint, and repeats in the graph only what is already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from graph.queries import splits, training
+from graph.queries.runs import RunRow
+from graph.queries.splits import Part
+from nvp.atlas.series import Series
+from nvp.model.ridge import RidgeConfig
+from nvp.training.config import TrainingConfig
+from nvp.training.data import TrainingData
+from nvp.training.events import CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
+from resolvers.services.context import Services
+from resolvers.services.loading import load_stretches
+from resolvers.services.ridge import train_ridge
+from resolvers.services.version import code_version
+from resolvers.task import Task
+
+
+async def execute(services: Services, run: RunRow, task: Task) -> None:
+    """Train the model that `run.config` describes on its split."""
+    config = run.config
+    split = await splits.split(services.gateway, config["split"])
+    data = TrainingData(
+        train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
+    )
+    settings, events = _begin(config, run.rng_seed, data, services.store.root / "runs" / run.uid)
+    model = await training.create_model(
+        services.gateway,
+        task.lease,
+        name=f"{config['model']} on {config['domain']}",
+        architecture=config["model"],
+        domain=config["domain"],
+        split=split.uid,
+        config=settings,
+        rng_seed=run.rng_seed,
+        code_version=code_version(),
+    )
+    while (event := await task.advance(events)) is not None:
+        await _record(services, task, model, event)
+
+
+def _begin(
+    config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path
+) -> tuple[dict[str, Any], Iterator[TrainingEvent]]:
+    """The model's own configuration, which is part of its identity, and its training; nothing is computed yet."""
+    if config["model"] == "ridge":
+        ridge = RidgeConfig(history=config["history"] or RidgeConfig().history)
+        return {"kind": "ridge", **asdict(ridge)}, train_ridge(ridge, data, directory=directory)
+    from nvp.training.trainer import train  # JAX, flax and orbax: ridge does without
+
+    network = TrainingConfig(
+        size=config["model"],
+        history=config["history"],
+        rng_seed=rng_seed,
+        epochs=config["epochs"],
+        seconds=config["seconds"],
+    )
+    return {"kind": "nvp", **network.to_json()}, train(network, data, directory=directory, resume=True)
+
+
+async def _record(services: Services, task: Task, model: str, event: TrainingEvent) -> None:
+    match event:
+        case Progress():
+            await task.report(event.fraction, _said(event))
+        case EpochDone():
+            metrics = {field.name: getattr(event, field.name) for field in fields(event)}
+            await training.record_epoch(
+                services.gateway, task.lease, epoch=event.epoch, step=event.step, metrics=metrics
+            )
+        case CheckpointSaved():
+            await _checkpoint(services, task, model, event)
+        case Finished():
+            best = await _checkpoint(services, task, model, event)
+            await training.finish_model(services.gateway, task.lease, model=model, best_checkpoint=best)
+
+
+async def _checkpoint(services: Services, task: Task, model: str, event: CheckpointSaved | Finished) -> str:
+    """Record a checkpoint whose files are complete; the same parameters again are the same node."""
+    return await training.record_checkpoint(
+        services.gateway,
+        task.lease,
+        model=model,
+        step=event.step,
+        epoch=event.epoch,
+        uri=event.path.relative_to(services.store.root).as_posix(),
+        sha256=event.sha256,
+        metrics={"val_fidelity": event.val_fidelity},
+    )
+
+
+def _said(event: Progress) -> str:
+    """One line for people: epoch, loss, fidelity, speed."""
+    fidelity = "–" if event.fidelity is None else f"{event.fidelity:.3f}"
+    return (
+        f"epoch {event.epoch}/{event.epochs} · loss {event.loss:.4f} · fidelity {fidelity} · "
+        f"{event.samples_per_second:.0f} samples/s"
+    )
+
+
+async def _series(services: Services, parts: tuple[Part, ...]) -> list[Series]:
+    return [series for part in parts for series in await load_stretches(services, part.sequence, part.first, part.last)]
