@@ -2,7 +2,8 @@
 
 `energy` and each `context/<name>` are (T, H, W, C) float32 with one frame per chunk, so that a single frame can be
 read without its neighbours. Everything else is small: attributes `domain uid dt first parameters`, datasets
-`valid_time source_total outflow_total` where the series has them.
+`valid_time source_total outflow_total` where the series has them. `first` is whatever the writer counts from: ingest
+writes absolute steps, so that a file's content does not depend on which file of a sequence came first.
 """
 
 from __future__ import annotations

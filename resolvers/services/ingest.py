@@ -189,6 +189,7 @@ async def _ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
+    services.store.sweep_temporary()
     # uid and absolute step go into the files: their content does not depend on which of them came first
     parts = [dataclasses.replace(part, uid=sequence.uid, first=_first_step(part)) for part in given]
     frames = [
