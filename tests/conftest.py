@@ -62,6 +62,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment for a command in a process of its own: the session's server and store."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("FIELDGRAPH_")}
+    ours = {"FIELDGRAPH_HOME": settings.home, "FIELDGRAPH_STORE": settings.store, "FIELDGRAPH_CACHE": settings.cache}
+    return outside | {name: str(path) for name, path in ours.items()}
+
+
+@pytest.fixture(scope="session")
 async def _migrated(settings: Settings) -> AsyncIterator[Gateway]:
     async with Gateway.open(settings) as gateway:
         await migrate(gateway)

@@ -24,7 +24,8 @@ def test_services_and_volumes(compose: dict[str, Any]) -> None:
     declared = set(compose["volumes"])
     for name, service in compose["services"].items():
         mounted = {volume.split(":")[0] for volume in service["volumes"]}
-        assert mounted and mounted <= declared, name
+        assert mounted, name
+        assert mounted <= declared, name
     # all that compute share one array store
     assert all("store:/var/lib/fieldgraph/store" in compose["services"][name]["volumes"] for name in LONG_RUNNING[1:])
 
@@ -77,7 +78,8 @@ def test_secrets_come_from_the_environment(compose: dict[str, Any]) -> None:
 
 def test_ports_are_published_on_loopback(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_image_is_small_and_runs_without_root() -> None:

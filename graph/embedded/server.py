@@ -2,7 +2,7 @@
 
 Start and stop hold a file lock, so that of two starters the second finds the first one's server. What runs is told by a
 state file *and* the process's command line: a state file left by a crash, or a number that meanwhile belongs to another
-process, is recognised as stale. Ready means that Bolt shakes hands.
+process, is recognised as stale. Ready means that Bolt shakes hands and the Browser's port is open.
 """
 
 from __future__ import annotations
@@ -113,11 +113,14 @@ def find(settings: Settings) -> Running | None:
 
 
 def answers(running: Running) -> bool:
-    """Whether Bolt shakes hands."""
+    """Whether Bolt shakes hands and the Browser's port is open, which comes a moment later."""
     try:
         with socket.create_connection((HOST, running.bolt_port), timeout=2) as connection:
             connection.sendall(HANDSHAKE)
-            return len(connection.recv(4)) == 4
+            if len(connection.recv(4)) != 4:
+                return False
+        with socket.create_connection((HOST, running.http_port), timeout=2):
+            return True
     except OSError:
         return False
 
