@@ -1,4 +1,4 @@
-"""`strawberry.field(description=…)` as a decorator that type checkers can see through."""
+"""`strawberry.field` and `subscription` with a description, as decorators that type checkers can see through."""
 
 from __future__ import annotations
 
@@ -15,5 +15,14 @@ def described(description: str) -> Callable[[Callable[..., T]], Any]:
 
     def decorate(resolver: Callable[..., T]) -> Any:
         return strawberry.field(resolver, description=description)
+
+    return decorate
+
+
+def watched(description: str) -> Callable[[Callable[..., T]], Any]:
+    """Make an asynchronous generator a field of the subscription type."""
+
+    def decorate(resolver: Callable[..., T]) -> Any:
+        return strawberry.subscription(resolver, description=description)
 
     return decorate

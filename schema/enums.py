@@ -37,7 +37,9 @@ class RunState(Enum):
         return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
-@strawberry.enum(description="What a rollout is told of its external inputs after the start.")
+@strawberry.enum(
+    description="External inputs of a rollout: FROZEN as at its start, or RECORDED as they came later (an oracle)."
+)
 class Forcing(Enum):
-    FROZEN = strawberry.enum_value("frozen", description="Held as they were at the start: what is known then.")
-    RECORDED = strawberry.enum_value("recorded", description="As they were recorded later: an oracle.")
+    FROZEN = "frozen"
+    RECORDED = "recorded"

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from schema.runs import Run
     from schema.snapshots import EnergySnapshot
 
-Snapshots = Connection[Annotated["EnergySnapshot", strawberry.lazy("schema.snapshots")]]
-OptionalRun = Annotated["Run", strawberry.lazy("schema.runs")] | None
-
 
 @strawberry.type(description="What is true of a kind of field, whoever supplies it.")
 class Domain(Identified):
@@ -51,7 +48,7 @@ class Domain(Identified):
     @described("Its snapshots in order of t; predicted ones only where `kind` asks for them.")
     async def snapshots(
         self, info: Info, kind: SnapshotKind | None = None, first: int = DEFAULT_PAGE, after: str | None = None
-    ) -> Snapshots:
+    ) -> Connection[Annotated["EnergySnapshot", strawberry.lazy("schema.snapshots")]]:
         return await info.context.catalog.page(ports.SNAPSHOTS, first=first, after=after, domain=self.name, kind=kind)
 
 
@@ -77,7 +74,9 @@ class Sequence(Identified):
         return await info.context.catalog.one(Domain, self.domain_name)
 
     @described("Its snapshots in order of t.")
-    async def snapshots(self, info: Info, first: int = DEFAULT_PAGE, after: str | None = None) -> Snapshots:
+    async def snapshots(
+        self, info: Info, first: int = DEFAULT_PAGE, after: str | None = None
+    ) -> Connection[Annotated["EnergySnapshot", strawberry.lazy("schema.snapshots")]]:
         return await info.context.catalog.page(ports.SNAPSHOTS, first=first, after=after, sequence=self.uid)
 
     @described("The immutable files it is kept in, in order of t.")
@@ -89,7 +88,7 @@ class Sequence(Identified):
         return await info.context.catalog.related(ports.PARTS_OF_SEQUENCE, self.uid, page_size(first))
 
     @described("The run that simulated it.")
-    async def generated_by(self, info: Info) -> OptionalRun:
+    async def generated_by(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")] | None:
         runs = await info.context.catalog.related(ports.SEQUENCE_RUN, self.uid)
         return runs[0] if runs else None
 

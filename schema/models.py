@@ -74,13 +74,13 @@ class Checkpoint(Identified):
     @described("Predictions by it, latest first.")
     async def predictions(
         self, info: Info, first: int = DEFAULT_PAGE, after: str | None = None
-    ) -> Connection[Annotated[Prediction, strawberry.lazy("schema.predictions")]]:
+    ) -> Connection[Annotated["Prediction", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.page(ports.PREDICTIONS, first=first, after=after, checkpoint=self.uid)
 
     @described("Evaluations of it, latest first.")
     async def evaluations(
         self, info: Info, first: int = DEFAULT_PAGE, after: str | None = None
-    ) -> Connection[Annotated[Evaluation, strawberry.lazy("schema.predictions")]]:
+    ) -> Connection[Annotated["Evaluation", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.page(ports.EVALUATIONS, first=first, after=after, checkpoint=self.uid)
 
 

@@ -21,8 +21,6 @@ from schema.snapshots import EnergySnapshot
 if TYPE_CHECKING:
     from schema.runs import Run
 
-OptionalRun = Annotated["Run", strawberry.lazy("schema.runs")] | None
-
 
 @strawberry.type(description="One call of a forecaster from one start.")
 class Prediction(Identified):
@@ -50,7 +48,7 @@ class Prediction(Identified):
         return await info.context.catalog.related(ports.STEPS, self.uid, page_size(first))
 
     @strawberry.field
-    async def run(self, info: Info) -> OptionalRun:
+    async def run(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")] | None:
         found = await info.context.catalog.related(ports.PREDICTION_RUN, self.uid)
         return found[0] if found else None
 
@@ -128,7 +126,7 @@ class Evaluation(Identified):
         return await info.context.catalog.related(ports.STRETCHES, self.uid, page_size(first))
 
     @strawberry.field
-    async def run(self, info: Info) -> OptionalRun:
+    async def run(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")] | None:
         found = await info.context.catalog.related(ports.EVALUATION_RUN, self.uid)
         return found[0] if found else None
 

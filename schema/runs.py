@@ -22,9 +22,6 @@ from schema.snapshots import EnergySnapshot
 if TYPE_CHECKING:
     from schema.predictions import Evaluation, Prediction
 
-Predictions = list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]
-Evaluations = list[Annotated["Evaluation", strawberry.lazy("schema.predictions")]]
-
 
 @strawberry.type(description="What a run worked on, and as what.")
 class Use:
@@ -90,14 +87,18 @@ class TrainingRun(Run):
 @strawberry.type(description="Predicts the fields that follow a snapshot.")
 class PredictionRun(Run):
     @described("The predictions it made.")
-    async def predictions(self, info: Info, first: int = 10) -> Predictions:
+    async def predictions(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.PREDICTIONS_OF_RUN, self.uid, page_size(first))
 
 
 @strawberry.type(description="Scores a checkpoint on a sequence, beside the baselines.")
 class EvaluationRun(Run):
     @described("The evaluations it made.")
-    async def evaluations(self, info: Info, first: int = 10) -> Evaluations:
+    async def evaluations(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Evaluation", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.EVALUATIONS_OF_RUN, self.uid, page_size(first))
 
 

@@ -18,10 +18,6 @@ from schema.ports import Info
 if TYPE_CHECKING:
     from schema.predictions import Estimate, Evolution, Prediction
 
-Predictions = list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]
-Evolutions = list[Annotated["Evolution", strawberry.lazy("schema.predictions")]]
-Estimates = list[Annotated["Estimate", strawberry.lazy("schema.predictions")]]
-
 
 @strawberry.type(description="Where an array is: GraphQL never carries the numbers themselves.")
 class Array:
@@ -86,19 +82,27 @@ class EnergySnapshot(Identified):
         return found[0] if found else None
 
     @described("Predictions that start here, latest first.")
-    async def predictions(self, info: Info, first: int = 10) -> Predictions:
+    async def predictions(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.PREDICTIONS_FROM, self.uid, page_size(first))
 
     @described("The states that were predicted to follow, latest prediction first.")
-    async def evolves_to(self, info: Info, first: int = 10) -> Evolutions:
+    async def evolves_to(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Evolution", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.EVOLVES_TO, self.uid, page_size(first))
 
     @described("Of a predicted state: the truth it stands for, with its scores.")
-    async def estimates(self, info: Info, first: int = 10) -> Estimates:
+    async def estimates(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Estimate", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.ESTIMATES, self.uid, page_size(first))
 
     @described("Of a true state: the predicted states that stand for it, with their scores.")
-    async def estimated_by(self, info: Info, first: int = 10) -> Estimates:
+    async def estimated_by(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Estimate", strawberry.lazy("schema.predictions")]]:
         return await info.context.catalog.related(ports.ESTIMATED_BY, self.uid, page_size(first))
 
     @described("The field itself, (H, W, C) float32.")

@@ -1,0 +1,1 @@
+"""The GraphQL API: root fields, loaders, the progress hub, and the limits that keep a query from costing too much."""

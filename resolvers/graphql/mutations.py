@@ -1,0 +1,78 @@
+"""Root fields that ask for work: each queues a Run and returns it at once; a worker does it later."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import strawberry
+
+from graph.queries import runs
+from resolvers.graphql import present
+from resolvers.graphql.context import Info
+from resolvers.services import submission
+from schema.described import described
+from schema.inputs import EvaluateInput, GenerateInput, PredictInput, TrainInput
+from schema.results import CancelResult, EvaluateResult, GenerateResult, PredictResult, TrainResult
+
+
+@strawberry.type(description="Asks for work; the answer is a run in state QUEUED, or why there is none.")
+class Mutation:
+    @described("Train a predictor of the next field.")
+    async def train(self, info: Info, input: TrainInput) -> TrainResult:
+        request = submission.TrainingRequest(
+            domain=input.domain,
+            sequences=tuple(input.sequences),
+            model=input.model.value,
+            epochs=input.epochs,
+            seconds=input.seconds,
+            history=input.history,
+            seed=input.seed,
+            split=input.split.value if input.split else None,
+            gap=input.gap,
+            force=input.force,
+        )
+        row = await submission.submit_training(info.context.services, request)
+        return cast("TrainResult", present.submitted(row))
+
+    @described("Predict the fields that follow a snapshot.")
+    async def predict(self, info: Info, input: PredictInput) -> PredictResult:
+        request = submission.PredictionRequest(
+            checkpoint=input.checkpoint,
+            snapshot=input.snapshot,
+            steps=input.steps,
+            forcing=input.forcing.value,
+            force=input.force,
+        )
+        row = await submission.submit_prediction(info.context.services, request)
+        return cast("PredictResult", present.submitted(row))
+
+    @described("Score checkpoints on sequences, beside the baselines.")
+    async def evaluate(self, info: Info, input: EvaluateInput) -> EvaluateResult:
+        request = submission.EvaluationRequest(
+            checkpoints=tuple(input.checkpoints),
+            sequences=tuple(input.sequences),
+            split_role=input.split_role.value if input.split_role else None,
+            begin=input.begin,
+            end=input.end,
+            stride=input.stride,
+            force=input.force,
+        )
+        row = await submission.submit_evaluation(info.context.services, request)
+        return cast("EvaluateResult", present.submitted(row))
+
+    @described("Simulate sequences of a domain.")
+    async def generate(self, info: Info, input: GenerateInput) -> GenerateResult:
+        request = submission.GenerationRequest(
+            domain=input.domain,
+            sequences=input.sequences,
+            seed=input.seed,
+            settings=cast("dict[str, object]", input.settings),
+            force=input.force,
+        )
+        row = await submission.submit_generation(info.context.services, request)
+        return cast("GenerateResult", present.submitted(row))
+
+    @described("Cancel a queued run at once; ask the worker of a running one to stop.")
+    async def cancel_run(self, info: Info, uid: strawberry.ID) -> CancelResult:
+        row = await runs.request_cancel(info.context.services.gateway, uid)
+        return cast("CancelResult", present.submitted(row))

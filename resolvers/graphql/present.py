@@ -1,0 +1,116 @@
+"""From the graph's maps to the API's types: the same names, with enumerations made of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from graph.queries.run_rows import RunRow
+from schema.enums import Forcing, RunKind, RunState, SnapshotKind
+from schema.fields import Domain, Part, Segment, Sequence, Split
+from schema.models import Checkpoint, Epoch, Model
+from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
+from schema.snapshots import EnergySnapshot
+
+Present = Callable[[Mapping[str, Any]], Any]
+
+
+def sequence(row: Mapping[str, Any]) -> Sequence:
+    """A Sequence; its kind is that of its snapshots."""
+    return Sequence(**{**row, "kind": SnapshotKind(row["kind"])})
+
+
+def snapshot(row: Mapping[str, Any]) -> EnergySnapshot:
+    """An EnergySnapshot of any kind."""
+    return EnergySnapshot(**{**row, "kind": SnapshotKind(row["kind"])})
+
+
+def run(row: Mapping[str, Any]) -> Run:
+    """A Run, of the type of its kind."""
+    return RUN_TYPES[row["kind"]](**{**row, "kind": RunKind(row["kind"]), "state": RunState(row["state"])})
+
+
+def prediction(row: Mapping[str, Any]) -> Prediction:
+    """A Prediction."""
+    return Prediction(**{**row, "forcing": Forcing(row["forcing"])})
+
+
+def use(row: Mapping[str, Any]) -> Use:
+    """A link from a run to what it works on; the label that has a type of its own says which."""
+    label = next(label for label in row["labels"] if label in NODE_TYPES)
+    return Use(role=row["role"], label=label, key=row["key"])
+
+
+def plain(cls: type[Any]) -> Present:
+    """A type whose fields are the map's as they are."""
+    return lambda row: cls(**row)
+
+
+NODES: Mapping[type[Any], tuple[str, Present]] = {
+    Domain: ("Domain", plain(Domain)),
+    Sequence: ("Sequence", sequence),
+    Split: ("Split", plain(Split)),
+    EnergySnapshot: ("EnergySnapshot", snapshot),
+    Run: ("Run", run),
+    **dict.fromkeys(RUN_TYPES.values(), ("Run", run)),
+    Model: ("Model", plain(Model)),
+    Checkpoint: ("Checkpoint", plain(Checkpoint)),
+    Prediction: ("Prediction", prediction),
+    Evaluation: ("Evaluation", plain(Evaluation)),
+}
+"""By type: the label to look under, and how to present it."""
+
+RELATIONS: Mapping[str, Present] = {
+    "next": snapshot,
+    "previous": snapshot,
+    "predictions_from": prediction,
+    "evolves_to": plain(Evolution),
+    "estimates": plain(Estimate),
+    "estimated_by": plain(Estimate),
+    "segments": plain(Segment),
+    "sequence_run": run,
+    "parts_of_sequence": plain(Part),
+    "parts_of_split": plain(Part),
+    "inputs": use,
+    "epochs": plain(Epoch),
+    "sequences_of_run": sequence,
+    "models_of_run": plain(Model),
+    "checkpoints_of_run": plain(Checkpoint),
+    "predictions_of_run": prediction,
+    "evaluations_of_run": plain(Evaluation),
+    "checkpoints": plain(Checkpoint),
+    "parent": plain(Checkpoint),
+    "start": snapshot,
+    "checkpoint": plain(Checkpoint),
+    "steps": plain(Step),
+    "prediction_run": run,
+    "scored_checkpoint": plain(Checkpoint),
+    "stretches": plain(Stretch),
+    "evaluation_run": run,
+}
+"""By relation: how to present what it leads to."""
+
+LISTINGS: Mapping[str, Present] = {
+    "domains": plain(Domain),
+    "sequences": sequence,
+    "snapshots": snapshot,
+    "runs": run,
+    "models": plain(Model),
+    "checkpoints": plain(Checkpoint),
+    "predictions": prediction,
+    "evaluations": plain(Evaluation),
+}
+"""By listing: how to present its nodes."""
+
+
+def submitted(row: RunRow) -> Run:
+    """The Run of a row that `graph.queries.runs` has returned."""
+    return run({field.name: getattr(row, field.name) for field in fields(Run)})
+
+
+def progress(row: RunRow) -> RunProgress:
+    """What a watcher sees of a row."""
+    values = {field.name: getattr(row, field.name) for field in fields(RunProgress)}
+    return RunProgress(**{**values, "state": RunState(row.state)})
