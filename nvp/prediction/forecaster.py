@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped
@@ -58,6 +58,7 @@ class Forecast:
     outflow: Float32[np.ndarray, "n s"]
 
 
+@runtime_checkable
 class Forecaster(Protocol):
     """Anything that continues a window."""
 
