@@ -97,4 +97,4 @@ def test_speed() -> None:
     began = time.process_time()
     frame_statistics(energy, signed=False)
     # 20,000 frames in some seconds; measured 0.35 s per 1,000 on one core
-    assert time.process_time() - began < 2.5
+    assert time.process_time() - began < 5
