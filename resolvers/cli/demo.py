@@ -149,7 +149,7 @@ def _as_text(result: DemoResult, counts: Census, seconds: float, where: str | No
             "",
             _scores(result),
             f"In the graph: {counts.sequences} sequences of {counts.snapshots - counts.predicted} snapshots, joined by "
-            f"{counts.next_links} NEXT links; {counts.predictions} predictions of {counts.predicted} snapshots, joined by "
+            f"{counts.next_links} NEXT links; {counts.predictions} predictions of {counts.predicted} snapshots, by "
             f"{counts.evolves_to_links} EVOLVES_TO links; {counts.estimates_links} compared with the truth.",
             f"The checkpoint: {result.checkpoint}",
             f"It continued:   {result.start}",
