@@ -1,0 +1,221 @@
+"""Every type can be read through GraphQL, in batches, and every list is a keyset page."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import httpx
+import pytest
+
+from graph.gateway import Gateway
+from tests.api.conftest import FRAMES, LEADS, World, ask, data
+
+pytestmark = pytest.mark.db
+
+EVERYTHING = """
+query Everything($start: ID!, $sequence: ID!, $model: ID!, $prediction: ID!, $evaluation: ID!, $run: ID!, $split: ID!) {
+  domain(name: "fluid_dynamics") { id name closed secondLaw boundaryX units signed sequences { totalCount nodes { uid } } }
+  sequence(uid: $sequence) {
+    uid kind length first last height width dt recipe digest domain { name } segments { first length sha256 }
+    parts { role first last split { name } sequence { uid } } snapshots(first: 2) { nodes { tIndex } } generatedBy { uid }
+  }
+  split(uid: $split) { kind gap parts { role sequence { uid } } }
+  snapshot(uid: $start) {
+    uid kind tIndex t validTime height width totalEnergy entropy contextNames imageUrl array { url sha256 }
+    context { names array { url } } spread { url } sequence { uid } domain { name }
+    previous { tIndex } next(first: 4) { tIndex }
+    predictions { uid stepsAhead forcing fidelity checkpoint { step } steps { lead snapshot { kind lead tIndex } } }
+    evolvesTo { lead snapshot { uid evolvesTo { lead } estimates { lead fidelity truth { tIndex } } } prediction { uid } }
+  }
+  model(uid: $model) {
+    name architecture config rngSeed split { uid } domain { name } bestCheckpoint { step }
+    checkpoints { step epoch sha256 valFidelity metrics derivedFrom { step } model { uid }
+      predictions { totalCount } evaluations { nodes { uid } } }
+  }
+  prediction(uid: $prediction) { start { uid } run { uid kind state } members createdAt }
+  evaluation(uid: $evaluation) {
+    fidelity fidelityLow fidelityHigh n vrmse linearFidelity scores checkpoint { uid } run { kind }
+    on { first last sequence { uid } }
+  }
+  run(uid: $run) {
+    __typename uid kind state attempt progress config rngSeed createdAt inputs { role node { __typename id } }
+    ... on TrainingRun { epochs { epoch trainLoss } model { uid } checkpoints { step } }
+  }
+}
+"""
+
+
+async def test_everything_can_be_read(operator: httpx.AsyncClient, world: World) -> None:
+    found = await data(
+        operator,
+        EVERYTHING,
+        start=world.snapshots[5],
+        sequence=world.sequences[0],
+        model=world.model,
+        prediction=world.prediction,
+        evaluation=world.evaluation,
+        run=world.training_run,
+        split=world.split,
+    )
+    assert found["domain"]["sequences"]["totalCount"] == 2
+    assert found["sequence"]["kind"] == "SIMULATED"
+    assert found["sequence"]["length"] == FRAMES
+    assert [part["role"] for part in found["sequence"]["parts"]] == ["train", "test"]
+    assert found["sequence"]["generatedBy"] is None
+
+    snapshot = found["snapshot"]
+    assert [state["tIndex"] for state in snapshot["next"]] == [6, 7, 8, 9]
+    assert snapshot["previous"] == {"tIndex": 4}
+    assert snapshot["contextNames"] == ["velocity"]
+    assert snapshot["spread"] is None
+    (made,) = snapshot["predictions"]
+    assert made["fidelity"] == 0.9
+    assert [step["snapshot"]["tIndex"] for step in made["steps"]] == [6, 7, 8]
+    assert {step["snapshot"]["kind"] for step in made["steps"]} == {"PREDICTED"}
+    (evolution,) = snapshot["evolvesTo"]
+    assert evolution["prediction"]["uid"] == world.prediction
+    assert evolution["snapshot"]["estimates"] == [{"lead": 1, "fidelity": 0.9, "truth": {"tIndex": 6}}]
+    assert evolution["snapshot"]["evolvesTo"] == [{"lead": 2}]
+
+    assert found["model"]["bestCheckpoint"] == {"step": 2}
+    assert [one["step"] for one in found["model"]["checkpoints"]] == [2, 1]
+    assert found["model"]["checkpoints"][0]["derivedFrom"] == {"step": 1}
+    assert found["model"]["checkpoints"][0]["predictions"] == {"totalCount": 1}
+    assert found["evaluation"]["scores"]["fidelity"]["ci95"] == [0.5, 0.7]
+    assert found["evaluation"]["on"] == [{"first": 12, "last": FRAMES - 1, "sequence": {"uid": world.sequences[0]}}]
+    assert found["prediction"]["run"]["kind"] == "PREDICTION"
+
+    run = found["run"]
+    assert run["__typename"] == "TrainingRun"
+    assert {use["role"]: use["node"]["__typename"] for use in run["inputs"]} == {
+        "split": "Split",
+        "sequence": "Sequence",
+    }
+    assert [epoch["trainLoss"] for epoch in run["epochs"]] == [1.0, 0.5]
+
+
+async def test_what_is_not_there_is_null(operator: httpx.AsyncClient, world: World) -> None:
+    fields = ("sequence", "split", "snapshot", "model", "checkpoint", "run", "prediction", "evaluation")
+    document = "{ " + " ".join(f'{name}(uid: "none") {{ uid }}' for name in fields) + ' domain(name: "none") { name } }'
+    assert set((await data(operator, document)).values()) == {None}
+
+
+async def test_node_finds_by_relay_id(operator: httpx.AsyncClient, world: World) -> None:
+    document = "query($uid: ID!) { snapshot(uid: $uid) { id } }"
+    key = (await data(operator, document, uid=world.snapshots[3]))["snapshot"]["id"]
+    node = "query($id: ID!) { node(id: $id) { id ... on EnergySnapshot { tIndex } } }"
+    assert (await data(operator, node, id=key))["node"] == {"id": key, "tIndex": 3}
+    run = (await data(operator, "query($uid: ID!) { run(uid: $uid) { id } }", uid=world.training_run))["run"]["id"]
+    assert (await data(operator, node, id=run))["node"] == {"id": run}
+
+
+@pytest.mark.parametrize("first", [1, 7, 10, 11, FRAMES, 200])
+async def test_next_walks_true_successors_in_order(operator: httpx.AsyncClient, world: World, first: int) -> None:
+    document = "query($uid: ID!, $first: Int!) { snapshot(uid: $uid) { next(first: $first) { uid tIndex } } }"
+    found = (await data(operator, document, uid=world.snapshots[0], first=first))["snapshot"]["next"]
+    assert [state["uid"] for state in found] == world.snapshots[1 : first + 1]
+
+
+async def test_predicted_states_are_listed_only_where_asked_for(operator: httpx.AsyncClient, world: World) -> None:
+    document = """query($kind: SnapshotKind) {
+      snapshots(domain: "fluid_dynamics", kind: $kind, first: 200) { totalCount nodes { kind } } }"""
+    plain = (await data(operator, document))["snapshots"]
+    assert plain["totalCount"] == 2 * FRAMES
+    assert {state["kind"] for state in plain["nodes"]} == {"SIMULATED"}
+    predicted = (await data(operator, document, kind="PREDICTED"))["snapshots"]
+    assert predicted["totalCount"] == LEADS
+    assert (await data(operator, document, kind="OBSERVED"))["snapshots"] == {"totalCount": 0, "nodes": []}
+
+
+LISTS = {
+    "domains": "domains(ARGS)",
+    "sequences": "sequences(ARGS)",
+    "sequences of a domain": 'sequences(domain: "fluid_dynamics", ARGS)',
+    "snapshots of a domain": 'snapshots(domain: "fluid_dynamics", ARGS)',
+    "snapshots of a sequence": 'snapshots(sequence: "SEQUENCE", ARGS)',
+    "models": "models(ARGS)",
+    "models of a domain": 'models(domain: "fluid_dynamics", ARGS)',
+    "checkpoints": "checkpoints(ARGS)",
+    "checkpoints of a model": 'checkpoints(model: "MODEL", ARGS)',
+    "runs": "runs(ARGS)",
+    "runs of a kind and state": "runs(kind: TRAINING, state: RUNNING, ARGS)",
+    "predictions": "predictions(ARGS)",
+    "predictions by a checkpoint": 'predictions(checkpoint: "CHECKPOINT", ARGS)',
+    "evaluations": 'evaluations(domain: "fluid_dynamics", ARGS)',
+    "evaluations of a checkpoint": 'evaluations(checkpoint: "CHECKPOINT", ARGS)',
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+@pytest.mark.parametrize("name", LISTS)
+async def test_pages_make_up_the_whole_list(operator: httpx.AsyncClient, world: World, name: str, size: int) -> None:
+    """Walked page by page, each list gives exactly the nodes of one large page, in the same order."""
+    call = LISTS[name].replace("SEQUENCE", world.sequences[0]).replace("MODEL", world.model)
+    call = call.replace("CHECKPOINT", world.checkpoints[1])
+    document = (
+        "query($first: Int!, $after: String) { list: "
+        + call.replace("ARGS", "first: $first, after: $after")
+        + " { totalCount nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage endCursor } } }"
+    )
+    whole = (await data(operator, document, first=200))["list"]
+    assert whole["totalCount"] == len(whole["nodes"]) > 0
+    assert not whole["pageInfo"]["hasNextPage"]
+    walked: list[Any] = []
+    after, more = None, True
+    while more:
+        page = (await data(operator, document, first=size, after=after))["list"]
+        assert page["pageInfo"]["hasPreviousPage"] is (after is not None)
+        walked += page["nodes"]
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+        assert not more or len(page["nodes"]) == size
+    assert walked == whole["nodes"]
+    assert len({node["id"] for node in walked}) == len(walked)
+
+
+async def test_a_page_is_cut_down_to_its_maximum(operator: httpx.AsyncClient, world: World) -> None:
+    document = 'query($first: Int!) { snapshots(domain: "fluid_dynamics", first: $first) { nodes { uid } } }'
+    assert len((await data(operator, document, first=10**6))["snapshots"]["nodes"]) == 2 * FRAMES
+    assert (await data(operator, document, first=0))["snapshots"]["nodes"] == []
+    assert (await data(operator, document, first=-5))["snapshots"]["nodes"] == []
+
+
+@pytest.mark.parametrize("cursor", ["", "%%%", "W10=", "WyJhIiwxXQ==", "bnVsbA=="])
+async def test_a_strange_cursor_is_refused(operator: httpx.AsyncClient, world: World, cursor: str) -> None:
+    document = 'query($after: String) { snapshots(domain: "fluid_dynamics", after: $after) { nodes { uid } } }'
+    (error,) = (await ask(operator, document, after=cursor))["errors"]
+    assert error["extensions"]["code"] == "BAD_CURSOR"
+
+
+async def test_snapshots_of_nothing_in_particular_are_refused(operator: httpx.AsyncClient, world: World) -> None:
+    (error,) = (await ask(operator, "{ snapshots { nodes { uid } } }"))["errors"]
+    assert error["extensions"]["code"] == "BAD_FILTER"
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The reads that reach Neo4j from now on."""
+    seen: list[str] = []
+    read = Gateway.read
+
+    async def counted(self: Gateway, query: LiteralString, /, **parameters: Any) -> list[dict[str, Any]]:
+        seen.append(query)
+        return await read(self, query, **parameters)
+
+    monkeypatch.setattr(Gateway, "read", counted)
+    return seen
+
+
+@pytest.mark.parametrize("first", [2, 50])
+async def test_nested_fields_cost_one_query_per_level(
+    operator: httpx.AsyncClient, world: World, queries: list[str], first: int
+) -> None:
+    """However many nodes a list has, each nested field is read once for all of them."""
+    document = """query($first: Int!) {
+      snapshots(domain: "fluid_dynamics", first: $first) {
+        nodes { sequence { source domain { title } } next { uid } predictions { checkpoint { model { name } } } } } }"""
+    await data(operator, document, first=first)
+    # list of two origins, sequence, domain, next, predictions, and below the one start: checkpoint, model
+    assert len(queries) <= 2 + 6
+    queries.clear()
+    await data(operator, "{ models { nodes { name } } }")
+    assert len(queries) == 1, "the total is counted only where asked for"
