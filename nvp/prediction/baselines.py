@@ -60,10 +60,10 @@ class KnownPhysics:
                 f"expected an energy with a known velocity, got a series of {spec.name!r} without.",
                 next_step="Leave this baseline out.",
             )
-        energy, made = jnp.asarray(window.history[:, -1, ..., 0]), []
+        energy, made = jnp.asarray(_padded(window.history[:, -1, ..., 0])), []
         for lead in range(steps):
             told = {
-                name: values[:, -1] if lead == 0 or forcing == "frozen" else window.forcing[name][:, lead - 1]
+                name: _padded(values[:, -1] if lead == 0 or forcing == "frozen" else window.forcing[name][:, lead - 1])
                 for name, values in window.context.items()
             }
             source = jnp.asarray(told["source"][..., 0]) if "source" in told else jnp.zeros_like(energy)
@@ -77,8 +77,14 @@ class KnownPhysics:
                 boundary_y=spec.boundary_y,
                 high_order=self.high_order,
             )
-            made.append(np.asarray(energy))
+            made.append(np.asarray(energy)[: len(window)])
         return _claim_nothing(np.stack(made, axis=1)[..., None])
+
+
+def _padded(values: Float32[np.ndarray, "n *rest"]) -> Float32[np.ndarray, "m *rest"]:
+    """Repeat the last up to a power of two, so that few programs are compiled."""
+    missing = (1 << (len(values) - 1).bit_length()) - len(values)
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
 
 
 def _claim_nothing(mean: Float32[np.ndarray, "n s h w c"]) -> Forecast:

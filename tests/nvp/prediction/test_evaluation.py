@@ -1,0 +1,167 @@
+"""Evaluation: all on the same pairs, against what can be known beforehand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from nvp.atlas.series import Series
+from nvp.dynamics.config import FluidConfig
+from nvp.dynamics.fluid import simulate
+from nvp.errors import FieldError
+from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
+from nvp.prediction.evaluation import Evaluation, combine, evaluate
+from nvp.prediction.forecaster import Forcing, Forecast, Window, windows
+
+
+class Truthful:
+    """Knows the future of the series that it was given."""
+
+    history = 2
+
+    def __init__(self, series: Series, error: float = 0.0) -> None:
+        self._series, self._error = series, error
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        assert window.history.shape[1] == self.history
+        frames = self._series.energy
+        at = [int(np.flatnonzero((frames == now).all(axis=(1, 2, 3)))[0]) for now in window.history[:, -1]]
+        mean = np.stack([frames[t + 1 : t + 1 + steps] for t in at])
+        offset = self._error * np.where(forcing == "frozen", 2, 1).astype(np.float32)
+        return Forecast(mean=mean + offset, log_var=np.zeros_like(mean), outflow=np.zeros(mean.shape[:2], np.float32))
+
+
+@pytest.fixture(scope="module")
+def series() -> list[Series]:
+    return simulate(FluidConfig(scale=32, steps=8), jax.random.key(5), sequences=4)
+
+
+@pytest.fixture(scope="module")
+def persisted(series: list[Series]) -> Evaluation:
+    return evaluate(Persistence(), series[2:], fit=series[:2], horizon=2)
+
+
+def test_persistence_is_zero_and_rivals_stand_in_their_known_order(persisted: Evaluation) -> None:
+    scores = {name: score.pooled for name, score in persisted.baselines.items() if score}
+    assert persisted.fidelity.pooled == scores["persistence"] == 0
+    assert scores["linear_extrapolation"] < 0.5
+    # each is told more than the one before
+    assert 0 < scores["ridge"] < scores["upwind"] < scores["frozen"] < 1
+    assert scores["frozen"] > 0.8
+    assert not persisted.known_physics_void
+
+
+def test_pairs_are_the_same_for_all(persisted: Evaluation) -> None:
+    # ridge wants 3 frames of 8, the horizon 2: starts 2 … 5 of both series
+    assert {score.n for score in [persisted.fidelity, *persisted.baselines.values()] if score} == {8}
+    assert persisted.pairs is not None
+    assert persisted.pairs.series.tolist() == [0] * 4 + [1] * 4
+    assert persisted.pairs.start.tolist() == [2, 3, 4, 5] * 2
+    np.testing.assert_array_equal(persisted.pairs.vrmse, persisted.pairs.persistence_vrmse)
+
+
+def test_laws_of_the_data_stand_beside(persisted: Evaluation, series: list[Series]) -> None:
+    assert persisted.first_law is not None
+    assert persisted.second_law is not None
+    assert persisted.first_law.data < 1e-6
+    assert persisted.second_law.data == 0
+    leaking = evaluate(Truthful(series[2], error=0.01), [series[2]])
+    assert leaking.first_law is not None
+    assert leaking.first_law.model == pytest.approx(0.02, rel=0.01)
+
+
+def test_truth_scores_one_at_every_lead(series: list[Series]) -> None:
+    result = evaluate(Truthful(series[2]), [series[2]], horizon=3, forcing="frozen")
+    assert [lead.fidelity.pooled for lead in result.rollout] == [1, 1, 1]
+    assert result.vrmse == 0
+    assert result.baselines["ridge"] is None
+
+
+def test_both_forcings_are_rolled_out(series: list[Series]) -> None:
+    result = evaluate(Truthful(series[2], error=0.05), [series[2]], horizon=2)
+    assert [(lead.forcing, lead.lead) for lead in result.rollout] == [
+        ("frozen", 1),
+        ("frozen", 2),
+        ("recorded", 1),
+        ("recorded", 2),
+    ]
+    frozen, recorded = result.rollout[1], result.rollout[3]
+    assert recorded.vrmse == pytest.approx(frozen.vrmse / 2, rel=1e-4)
+
+
+def test_json_has_the_agreed_keys(persisted: Evaluation) -> None:
+    plain = json.loads(json.dumps(persisted.to_json()))
+    assert plain["fidelity"].keys() >= {"mean", "median", "pooled", "n", "ci95"}
+    assert plain["baselines"].keys() == {
+        "persistence",
+        "linear_extrapolation",
+        "ridge",
+        "known_physics",
+        "noise_ceiling",
+    }
+    assert plain["baselines"]["known_physics"].keys() == {"upwind", "frozen"}
+    assert plain["baselines"]["noise_ceiling"] is None
+    assert plain["linear_fidelity"] == plain["baselines"]["linear_extrapolation"]["pooled"]
+    assert plain["vrmse"] == plain["persistence_vrmse"] > 0
+    low, high = plain["baselines"]["ridge"]["ci95"]
+    assert low <= plain["baselines"]["ridge"]["pooled"] <= high
+
+
+def test_physics_does_not_apply_without_velocity(series: list[Series]) -> None:
+    blind = [replace(one, context={}) for one in series]
+    result = evaluate(Persistence(), blind[2:], fit=blind[:2])
+    assert result.baselines["upwind"] is None
+    assert result.baselines["frozen"] is None
+    with pytest.raises(FieldError, match="velocity"):
+        KnownPhysics(high_order=True).forecast(windows(blind[0], history=1, starts=[0], steps=1), 1)
+
+
+def test_recorded_forcing_helps_known_physics(series: list[Series]) -> None:
+    frozen, recorded = (
+        evaluate(KnownPhysics(high_order=True), series[2:], horizon=3, forcing=kind).rollout[-1].fidelity.pooled
+        for kind in ("frozen", "recorded")
+    )
+    assert recorded > frozen + 0.02
+
+
+def test_linear_extrapolation_is_exact_on_a_line() -> None:
+    slope = np.random.default_rng(0).random((8, 8, 1))
+    line = Series(
+        energy=(1 + np.arange(6)[:, None, None, None] * slope).astype(np.float32), dt=1.0, domain="surface_temperature"
+    )
+    result = evaluate(LinearExtrapolation(), [line], horizon=3)
+    assert [lead.fidelity.pooled for lead in result.rollout] == pytest.approx([1, 1, 1], abs=1e-5)
+    assert (result.first_law, result.second_law, result.negative) == (None, None, None)
+
+
+def test_seeds_are_averaged(series: list[Series]) -> None:
+    results = [evaluate(Truthful(series[2], error=error), [series[2]]) for error in (0.0, 0.04)]
+    both = combine(results)
+    assert both.seeds == 2
+    assert both.fidelity.pooled == pytest.approx((1 + results[1].fidelity.pooled) / 2)
+    assert both.to_json()["per_seed"] == pytest.approx([1, results[1].fidelity.pooled])
+    assert combine(results[:1]) is results[0]
+    with pytest.raises(FieldError, match="same pairs"):
+        combine([results[0], evaluate(Persistence(), series[:1], stride=2)])
+
+
+def test_starts_stride_and_progress(series: list[Series]) -> None:
+    seen: list[tuple[int, int]] = []
+    result = evaluate(Persistence(), series[:2], stride=3, progress=lambda *at: seen.append(at))
+    assert result.pairs is not None
+    assert result.pairs.start.tolist() == [1, 4, 1, 4]
+    assert seen == [(2, 4), (4, 4)]
+    chosen = evaluate(Persistence(), series[:2], starts=[3, 6]).pairs
+    assert chosen is not None
+    assert chosen.start.tolist() == [3, 6, 3, 6]
+
+
+def test_too_short_series_are_refused(series: list[Series]) -> None:
+    with pytest.raises(FieldError, match="at least 9 frames"):
+        evaluate(Persistence(), series, horizon=7)
+    with pytest.raises(FieldError, match="got at most 0"):
+        evaluate(Persistence(), [])
