@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     http_port: int = 7474
     neo4j_heap: str = "1g"
     neo4j_page_cache: str = "512m"
+    neo4j_jvm: str = ""  # more flags for its Java, separated by blanks
 
     # the API
     host: str = "127.0.0.1"

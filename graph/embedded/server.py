@@ -73,8 +73,9 @@ def start(
         conf.write(settings, layout)
         if not (layout.data / "databases").exists():
             _set_first_password(settings, layout, classpath)
+        flags = settings.neo4j_jvm.split()
         running = Running(
-            pid=_spawn(java.server_command(layout, classpath, heap=settings.neo4j_heap), layout.console),
+            pid=_spawn(java.server_command(layout, classpath, heap=settings.neo4j_heap, flags=flags), layout.console),
             bolt_port=settings.bolt_port,
             http_port=settings.http_port,
             version=jars.NEO4J_VERSION,
