@@ -7,7 +7,7 @@ same run goes on from the last checkpoint, and repeats in the graph only what is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     data = TrainingData(
         train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
     )
-    settings, events = _begin(config, run.rng_seed, data, services.store.root / "runs" / run.uid)
+    directory = services.store.root / "runs" / run.uid
+    settings, events = _begin(config, run.rng_seed, data, directory, lease_seconds=services.settings.lease_seconds)
     model = await training.create_model(
         services.gateway,
         task.lease,
@@ -50,9 +51,12 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
 
 
 def _begin(
-    config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path
+    config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path, *, lease_seconds: float
 ) -> tuple[dict[str, Any], Iterator[TrainingEvent]]:
-    """The model's own configuration, which is part of its identity, and its training; nothing is computed yet."""
+    """The model's own configuration, which is part of its identity, and its training; nothing is computed yet.
+
+    A checkpoint per lease: whoever takes over from a lost worker has at most as much to repeat as it had to wait.
+    """
     if config["model"] == "ridge":
         ridge = RidgeConfig(history=config["history"] or RidgeConfig().history)
         return {"kind": "ridge", **asdict(ridge)}, train_ridge(ridge, data, directory=directory)
@@ -65,7 +69,10 @@ def _begin(
         epochs=config["epochs"],
         seconds=config["seconds"],
     )
-    return {"kind": "nvp", **network.to_json()}, train(network, data, directory=directory, resume=True)
+    identity = network.to_json()
+    del identity["checkpoint_seconds"]  # how often it is written makes no other model
+    network = replace(network, checkpoint_seconds=lease_seconds)
+    return {"kind": "nvp", **identity}, train(network, data, directory=directory, resume=True)
 
 
 async def _record(services: Services, task: Task, model: str, event: TrainingEvent) -> None:
