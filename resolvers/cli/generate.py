@@ -17,9 +17,7 @@ BYTES_PER_NUMBER = 4
 
 
 def command(
-    domain: Annotated[
-        str, typer.Option(help="Domain with a simulator; another name lists them.")
-    ] = "fluid_dynamics",
+    domain: Annotated[str, typer.Option(help="Domain with a simulator; another name lists them.")] = "fluid_dynamics",
     sequences: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     steps: Annotated[int | None, typer.Option(min=2, help="Frames of each.")] = None,
     scale: Annotated[int | None, typer.Option(min=8, help="Cells per side, a multiple of 8.")] = None,
