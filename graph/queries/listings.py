@@ -55,7 +55,7 @@ async def page(
     rows = [row for answer in answers for row in answer]
     if len(lists) > 1:
         rows.sort(key=lambda row: row["key"])
-    return [Row(_encode(row["key"]), plain(row["node"])) for row in rows[:limit]]
+    return [Row(_encode(row["key"]), plain(row["row"])) for row in rows[:limit]]
 
 
 async def count(gateway: Gateway, lists: Sequence[Keyset], *, where: Mapping[str, Any]) -> int:
@@ -103,42 +103,45 @@ def _decode(cursor: str, start: Mapping[str, Any]) -> dict[str, Any]:
     return dict(zip(start, key, strict=True))
 
 
-def _ascending(match: LiteralString, name: LiteralString, projection: LiteralString) -> Keyset:
-    """Nodes in order of the unique property `name`."""
-    prop: LiteralString = "node." + name
+def _keyset(
+    match: LiteralString,
+    after: LiteralString,
+    key: LiteralString,
+    order: LiteralString,
+    projection: LiteralString,
+    start: Mapping[str, Any],
+) -> Keyset:
     return Keyset(
         page=match
-        + (" AND " + prop + " > $" + name + " WITH node ORDER BY " + prop + " LIMIT $limit RETURN [" + prop)
-        + ("] AS key, " + projection + " AS node ORDER BY key LIMIT $limit"),
+        + (" AND " + after + " RETURN [" + key + "] AS key, " + projection + " AS row")
+        + (" ORDER BY " + order + " LIMIT $limit"),
         count=match + " RETURN count(node) AS count",
-        start={name: ""},
+        start=start,
     )
+
+
+def _by_uid(match: LiteralString, projection: LiteralString, order: LiteralString = "node.uid") -> Keyset:
+    """Content in order of uid."""
+    return _keyset(match, "node.uid > $uid", "node.uid", order, projection, {"uid": ""})
 
 
 def _latest_first(match: LiteralString, projection: LiteralString) -> Keyset:
     """Events in reverse order of their uid."""
-    return Keyset(
-        page=match
-        + " AND node.uid < $uid WITH node ORDER BY node.uid DESC LIMIT $limit RETURN [node.uid] AS key, "
-        + projection
-        + " AS node ORDER BY key DESC LIMIT $limit",
-        count=match + " RETURN count(node) AS count",
-        start={"uid": "~"},
-    )
+    return _keyset(match, "node.uid < $uid", "node.uid", "node.uid DESC", projection, {"uid": "~"})
 
 
 def _in_time(label: LiteralString, owner: LiteralString) -> Keyset:
     """Snapshots of one domain or sequence in order of (t_index, uid), straight off their index."""
-    match: LiteralString = "MATCH (node:" + label + ") WHERE node." + owner + " = $" + owner
-    return Keyset(
-        page=match
-        + " AND node.t_index >= $t_index AND (node.t_index > $t_index OR node.uid > $uid) WITH node ORDER BY node."
-        + owner
-        + ", node.t_index, node.uid LIMIT $limit RETURN [node.t_index, node.uid] AS key, "
-        + as_.SNAPSHOT
-        + " AS node ORDER BY key LIMIT $limit",
-        count=match + " RETURN count(node) AS count",
-        start={"t_index": LEAST, "uid": ""},
+    return _keyset(
+        "MATCH (node:" + label + ") WHERE node." + owner + " = $" + owner,
+        # an index over (…, t_index, uid) serves only where all three are known to be there; CASE keeps the planner
+        # from making two seeks of an OR, which would lose the order
+        "node.t_index >= $t_index AND node.uid IS NOT NULL"
+        " AND CASE WHEN node.t_index > $t_index THEN true ELSE node.uid > $uid END",
+        "node.t_index, node.uid",
+        "node." + owner + ", node.t_index, node.uid",
+        as_.SNAPSHOT,
+        {"t_index": LEAST, "uid": ""},
     )
 
 
@@ -153,10 +156,12 @@ _RUNS: LiteralString = """MATCH (node:Run)
 WHERE ($kind IS NULL OR node.kind = $kind) AND ($state IS NULL OR node.state = $state)"""
 
 LISTS: Mapping[str, Keyset] = {
-    "domains": _ascending("MATCH (node:Domain) WHERE true", "name", as_.DOMAIN),
-    "sequences": _ascending("MATCH (node:Sequence) WHERE true", "uid", as_.SEQUENCE),
-    "models": _ascending("MATCH (node:Model) WHERE true", "uid", as_.MODEL),
-    "checkpoints": _ascending("MATCH (node:Checkpoint) WHERE true", "uid", as_.CHECKPOINT),
+    "domains": _keyset(
+        "MATCH (node:Domain) WHERE true", "node.name > $name", "node.name", "node.name", as_.DOMAIN, {"name": ""}
+    ),
+    "sequences": _by_uid("MATCH (node:Sequence) WHERE true", as_.SEQUENCE),
+    "models": _by_uid("MATCH (node:Model) WHERE true", as_.MODEL),
+    "checkpoints": _by_uid("MATCH (node:Checkpoint) WHERE true", as_.CHECKPOINT),
     "runs": _latest_first(_RUNS, as_.RUN),
     "predictions": _latest_first(
         "MATCH (node:Prediction) WHERE ($domain IS NULL OR node.domain = $domain)", as_.PREDICTION
@@ -168,18 +173,19 @@ LISTS: Mapping[str, Keyset] = {
 """By name: the list over all nodes of a label, walked along its key."""
 
 NARROWED: Mapping[tuple[str, str], Keyset] = {
-    ("sequences", "domain"): _ascending("MATCH (node:Sequence) WHERE node.domain = $domain", "uid", as_.SEQUENCE),
-    ("models", "domain"): _ascending("MATCH (node:Model) WHERE node.domain = $domain", "uid", as_.MODEL),
-    ("checkpoints", "model"): Keyset(
-        page="""
-MATCH (node:Checkpoint)
-WHERE node.model = $model AND node.step <= $step AND (node.step < $step OR node.uid > $uid)
-WITH node ORDER BY node.step DESC, node.uid LIMIT $limit
-RETURN [node.step, node.uid] AS key, """
-        + as_.CHECKPOINT
-        + " AS node ORDER BY key[0] DESC, key[1] LIMIT $limit",
-        count="MATCH (node:Checkpoint) WHERE node.model = $model RETURN count(node) AS count",
-        start={"step": GREATEST, "uid": ""},
+    ("sequences", "domain"): _by_uid(
+        "MATCH (node:Sequence) WHERE node.domain = $domain", as_.SEQUENCE, order="node.domain, node.uid"
+    ),
+    ("models", "domain"): _by_uid(
+        "MATCH (node:Model) WHERE node.domain = $domain", as_.MODEL, order="node.domain, node.uid"
+    ),
+    ("checkpoints", "model"): _keyset(
+        "MATCH (node:Checkpoint) WHERE node.model = $model",
+        "node.step <= $step AND CASE WHEN node.step < $step THEN true ELSE node.uid > $uid END",
+        "node.step, node.uid",
+        "node.model DESC, node.step DESC, node.uid",
+        as_.CHECKPOINT,
+        {"step": GREATEST, "uid": ""},
     ),
     ("predictions", "checkpoint"): _latest_first(
         "MATCH (:Checkpoint {uid: $checkpoint})<-[:BY]-(node:Prediction) WHERE true", as_.PREDICTION

@@ -13,11 +13,14 @@ from tests.api.conftest import FRAMES, LEADS, World, ask, data
 pytestmark = pytest.mark.db
 
 EVERYTHING = """
-query Everything($start: ID!, $sequence: ID!, $model: ID!, $prediction: ID!, $evaluation: ID!, $run: ID!, $split: ID!) {
-  domain(name: "fluid_dynamics") { id name closed secondLaw boundaryX units signed sequences { totalCount nodes { uid } } }
+query Everything(
+  $start: ID!, $sequence: ID!, $model: ID!, $prediction: ID!, $evaluation: ID!, $run: ID!, $split: ID!
+) {
+  domain(name: "fluid_dynamics") { id name closed secondLaw boundaryX units sequences { totalCount nodes { uid } } }
   sequence(uid: $sequence) {
     uid kind length first last height width dt recipe digest domain { name } segments { first length sha256 }
-    parts { role first last split { name } sequence { uid } } snapshots(first: 2) { nodes { tIndex } } generatedBy { uid }
+    parts { role first last split { name } sequence { uid } }
+    snapshots(first: 2) { nodes { tIndex } } generatedBy { uid }
   }
   split(uid: $split) { kind gap parts { role sequence { uid } } }
   snapshot(uid: $start) {
@@ -25,7 +28,9 @@ query Everything($start: ID!, $sequence: ID!, $model: ID!, $prediction: ID!, $ev
     context { names array { url } } spread { url } sequence { uid } domain { name }
     previous { tIndex } next(first: 4) { tIndex }
     predictions { uid stepsAhead forcing fidelity checkpoint { step } steps { lead snapshot { kind lead tIndex } } }
-    evolvesTo { lead snapshot { uid evolvesTo { lead } estimates { lead fidelity truth { tIndex } } } prediction { uid } }
+    evolvesTo {
+      lead prediction { uid } snapshot { uid evolvesTo { lead } estimates { lead fidelity truth { tIndex } } }
+    }
   }
   model(uid: $model) {
     name architecture config rngSeed split { uid } domain { name } bestCheckpoint { step }

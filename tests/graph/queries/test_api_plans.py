@@ -1,0 +1,77 @@
+"""Plans of the API's reads: none scans, and a page comes off its index in order instead of being sorted whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, LiteralString
+
+import pytest
+
+from graph.gateway import Gateway
+from graph.queries import arrays, catalog, listings
+from graph.queries.listings import Keyset
+from tests.conftest import EMPTY
+from tests.graph.queries import builders
+
+pytestmark = pytest.mark.db
+
+LOOKUPS: dict[str, LiteralString] = {
+    **{f"node {name}": query for name, query in catalog.NODES.items()},
+    **{f"next {bound}": query for bound, query in catalog.NEXT.items()},
+    **catalog.RELATIONS,
+    "array by hash": arrays._URI,
+    "picture": arrays._PICTURE,
+}
+LISTS: dict[str, Keyset] = {
+    **listings.LISTS,
+    **{f"{name} of {key}": keyset for (name, key), keyset in listings.NARROWED.items()},
+    **{f"snapshots {origin}": keyset for origin, keyset in listings.OF_ORIGIN.items()},
+    "snapshots of sequence": listings.OF_SEQUENCE,
+}
+OF_FEW = {"predictions of checkpoint", "evaluations of checkpoint"}
+"""They start at a node and sort what hangs on it."""
+
+
+def operators(plan: dict[str, Any]) -> Iterator[str]:
+    """Names of all operators of a plan."""
+    yield plan["operatorType"].partition("@")[0]
+    for child in plan.get("children", []):
+        yield from operators(child)
+
+
+async def explain(gateway: Gateway, query: LiteralString) -> set[str]:
+    """The operators that Neo4j would run."""
+    async with gateway.driver.session(database=gateway.database) as session:
+        summary = await (await session.run("EXPLAIN " + query)).consume()
+    assert summary.plan is not None
+    return set(operators(summary.plan))
+
+
+@pytest.fixture(scope="module")
+async def filled(_migrated: Gateway) -> Gateway:
+    """A graph with something under each big label, so that the planner has statistics to go by."""
+    await _migrated.execute_schema(EMPTY)
+    await builders.trained(_migrated, stop=200)
+    for source in ("two", "three"):
+        await builders.append(_migrated, 0, 200, source=source)
+    for _ in range(20):
+        await builders.submit(_migrated)
+    # plans made while the graph was empty would be kept for a while
+    await _migrated.execute_schema("CALL db.clearQueryCaches()")
+    return _migrated
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+async def test_lookups_seek(filled: Gateway, name: str) -> None:
+    found = await explain(filled, LOOKUPS[name])
+    assert not {operator for operator in found if operator.endswith("Scan")}
+    assert any("Seek" in operator for operator in found)
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_pages_come_off_an_index_in_order(filled: Gateway, name: str) -> None:
+    found = await explain(filled, LISTS[name].page)
+    assert not {operator for operator in found if operator.endswith("Scan")}
+    assert any("Seek" in operator for operator in found)
+    if name not in OF_FEW:
+        assert not {"Sort", "Top"} & found, "the index has the order already"
