@@ -10,6 +10,8 @@ COPY ${LOCK} ./
 RUN pip install --no-deps --require-hashes -r ${LOCK}
 COPY . .
 RUN pip install --no-deps .
+# GraphiQL; Neo4j itself is another container
+RUN NEO4J_URI=bolt: FIELDGRAPH_CACHE=/opt/fieldgraph/cache fieldgraph db fetch
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --create-home fieldgraph \
@@ -17,7 +19,8 @@ RUN useradd --uid 10001 --create-home fieldgraph \
 COPY --from=build /opt/fieldgraph /opt/fieldgraph
 ENV PATH=/opt/fieldgraph/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    FIELDGRAPH_HOME=/var/lib/fieldgraph
+    FIELDGRAPH_HOME=/var/lib/fieldgraph \
+    FIELDGRAPH_CACHE=/opt/fieldgraph/cache
 USER fieldgraph
 WORKDIR /var/lib/fieldgraph
 VOLUME /var/lib/fieldgraph/store

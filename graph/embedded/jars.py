@@ -11,6 +11,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
@@ -19,11 +20,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from graph.errors import GraphError, Outage
+from graph.errors import Outage
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 NEO4J_VERSION = "2026.09.0"
 FETCH = "Run `fieldgraph db fetch` with network access."
+
+DOWNLOAD_ATTEMPTS = 3
 
 # called with each jar that has arrived and its size in bytes
 Arrived = Callable[["Jar", int], None]
@@ -132,24 +135,30 @@ def _intact(path: Path, digest: str) -> bool:
 
 
 def _download(jar: Jar, staging: Path) -> Path:
-    """Download one jar below `staging` and check it."""
+    """Download one jar below `staging`, patient with a network that stumbles, and check it."""
     # jgo and its HTTP client take half a second to import, which only a download should pay
     import requests
     from jgo.config import GlobalSettings
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=staging, timeout=60)
-    context.remote_repos.update(GlobalSettings.load().repositories)
     group, artifact, version, *classifier = jar.coordinate.split(":")
-    component = context.project(group, artifact).at_version(version)
-    try:
-        path = Path(component.artifact(classifier=classifier[0] if classifier else "").resolve())
-    except (requests.RequestException, RuntimeError, OSError) as error:
-        raise Outage(
-            "OFFLINE", f"cannot download {jar.coordinate} ({_reason(error)}).", next_step=f"Check the network. {FETCH}"
-        ) from error
+    for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
+        context = MavenContext(repo_cache=staging / str(attempt), timeout=60)
+        context.remote_repos.update(GlobalSettings.load().repositories)
+        component = context.project(group, artifact).at_version(version)
+        try:
+            path = Path(component.artifact(classifier=classifier[0] if classifier else "").resolve())
+            break
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            if attempt == DOWNLOAD_ATTEMPTS:
+                raise Outage(
+                    "OFFLINE",
+                    f"cannot download {jar.coordinate} ({_reason(error)}).",
+                    next_step=f"Check the network. {FETCH}",
+                ) from error
+            time.sleep(attempt)
     if (digest := sha256_of(path)) != jar.sha256:
-        raise GraphError(
+        raise Outage(
             "JAR_CORRUPTED",
             f"{jar.coordinate}: expected sha256 {jar.sha256[:12]}…, got {digest[:12]}… from the network.",
             next_step="Check the proxy or mirror in between, then run `fieldgraph db fetch` again.",

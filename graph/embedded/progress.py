@@ -1,4 +1,4 @@
-"""The download of Neo4j as people see it: a bar on stderr with the number of jars and bytes."""
+"""A download of jars as people see it: a bar on stderr with the number of jars and bytes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from graph.embedded.jars import Arrived, Jar
 
 
 @contextmanager
-def download_bar(total: int | None) -> Iterator[Arrived]:
-    """Yields what to call with each jar that has arrived, of `total` (None: unknown)."""
+def download_bar(total: int) -> Iterator[Arrived]:
+    """Yields what to call with each jar that has arrived, of `total`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("Fetching Neo4j"),
+        TextColumn("Fetching"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("jars, {task.fields[megabytes]:.0f} MB"),

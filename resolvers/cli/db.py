@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -17,6 +18,7 @@ from graph.embedded.progress import download_bar
 from graph.errors import GraphError
 from graph.settings import Settings
 from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.web import webjars
 
 T = TypeVar("T")
 
@@ -25,21 +27,26 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedde
 
 @app.command()
 def fetch(as_json: JsonOption = False) -> None:
-    """Download Neo4j, or what is missing or broken of it; the only step that needs the network.
+    """Download Neo4j and GraphiQL, or what is missing or broken of them; the only step that needs the network.
+
+    With NEO4J_URI set, Neo4j is yours and GraphiQL comes alone.
 
     Example: fieldgraph db fetch
     """
     settings = Settings()
+    wanted = [(webjars.locked(), webjars.directory(settings.cache))]
+    if not settings.neo4j_uri:
+        wanted.append((jars.read_lock(), jars.jar_directory(settings.cache)))
 
-    def work() -> dict[str, Any]:
-        locked, directory = jars.read_lock(), jars.jar_directory(settings.cache)
-        with download_bar(len(jars.missing(locked, directory)) or None) as arrived:
-            fetched = jars.fetch(locked, directory, arrived=arrived)
-        return {"version": jars.NEO4J_VERSION, "jars": len(locked), "fetched": fetched, "directory": str(directory)}
+    def work() -> int:
+        absent = sum(len(jars.missing(locked, directory)) for locked, directory in wanted)
+        with download_bar(absent) if absent else nullcontext() as arrived:
+            return sum(jars.fetch(locked, directory, arrived=arrived) for locked, directory in wanted)
 
-    result = _in_thread(work)
-    text = f"Neo4j {result['version']}: {result['jars']} jars verified, {result['fetched']} of them fetched now."
-    emit(result, as_json=as_json, text=text)
+    fetched = _in_thread(work)
+    verified = sum(len(locked) for locked, _ in wanted)
+    result = {"jars": verified, "fetched": fetched, "directories": [str(directory) for _, directory in wanted]}
+    emit(result, as_json=as_json, text=f"{verified} jars verified, {fetched} of them fetched now.")
 
 
 @app.command()

@@ -20,6 +20,7 @@ from graph.gateway import Gateway
 from graph.settings import Settings
 from migrations import runner
 from resolvers.cli.output import JsonOption, emit, run
+from resolvers.web import webjars
 
 PACKAGES = ("graph", "migrations", "nvp", "resolvers", "schema")
 LIBRARIES = ("neo4j", "neomodel", "strawberry-graphql", "starlette", "jax", "flax", "optax", "orbax-checkpoint", "h5py")
@@ -58,6 +59,7 @@ def _check_all(settings: Settings) -> list[Check]:
         checks += [_attempt("java", java_version), _attempt("jars", lambda: check_jars(settings))]
     return [
         *checks,
+        _attempt("web jars", lambda: check_web_jars(settings)),
         _attempt("server", lambda: asyncio.run(check_server(settings))),
         _attempt("store", lambda: check_store(settings)),
         _attempt("disk", lambda: check_disk(settings)),
@@ -99,6 +101,13 @@ def check_jars(settings: Settings) -> str:
     locked, directory = jars.read_lock(), jars.jar_directory(settings.cache)
     jars.verify(locked, directory)
     return f"{len(locked)} of Neo4j {jars.NEO4J_VERSION} verified in {directory}"
+
+
+def check_web_jars(settings: Settings) -> str:
+    """GraphiQL and React, verified."""
+    locked, directory = webjars.locked(), webjars.directory(settings.cache)
+    jars.verify(locked, directory)
+    return f"{len(locked)} verified in {directory}"
 
 
 async def check_server(settings: Settings) -> str:

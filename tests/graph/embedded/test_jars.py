@@ -14,7 +14,7 @@ import pytest
 
 from graph.embedded import jars
 from graph.embedded.jars import Jar
-from graph.errors import GraphError, Outage
+from graph.errors import Outage
 
 CONTENT = {"org.example:alpha:1.0": b"alpha", "org.example:beta:2.0:linux": b"beta" * 1000}
 LOCKED = tuple(Jar(coordinate=name, sha256=hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items())
@@ -71,7 +71,7 @@ def test_fetch_brings_what_is_missing_and_tells_of_it(repository: Path, tmp_path
 
 def test_jar_that_differs_on_the_network_is_not_kept(repository: Path, tmp_path: Path) -> None:
     (repository / "org/example/alpha/1.0/alpha-1.0.jar").write_bytes(b"tampered")
-    with pytest.raises(GraphError, match=r"org\.example:alpha:1\.0: expected sha256 .* Check the proxy") as raised:
+    with pytest.raises(Outage, match=r"org\.example:alpha:1\.0: expected sha256 .* Check the proxy") as raised:
         jars.fetch(LOCKED[:1], tmp_path / "jars")
     assert raised.value.code == "JAR_CORRUPTED"
     assert list((tmp_path / "jars").iterdir()) == []

@@ -44,6 +44,6 @@ def test_a_store_that_cannot_be_written_and_broken_jars(environment: dict[str, s
     own = {name: value for name, value in environment.items() if not name.startswith("NEO4J_")}
     code, checks = doctor(own | bad | {"FIELDGRAPH_HOME": str(tmp_path / "home")})
     assert code == 1
-    assert {name for name, check in checks.items() if not check["ok"]} == {"store", "jars"}
+    assert {name for name, check in checks.items() if not check["ok"]} == {"store", "jars", "web jars"}
     assert "Run `fieldgraph db fetch`" in checks["jars"]["found"]
     assert "not running" in checks["server"]["found"]
