@@ -13,7 +13,7 @@ from graph.errors import GraphError
 from graph.queries import runs
 from graph.queries.runs import RunRow
 from graph.settings import Settings
-from migrations.runner import require_current
+from migrations import runner
 from resolvers.cli.output import console
 from resolvers.poke import poke
 from resolvers.services.context import Services, open_services
@@ -26,9 +26,17 @@ TAKE_SECONDS = 1.5  # what a worker that is there gets to take the run, beyond i
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Services]:
-    """Services over a graph whose schema is up to date."""
-    async with open_services(Settings()) as services:
-        await require_current(services.gateway)
+    """Services over a graph whose schema is up to date.
+
+    A new graph of ours gets its schema here; one that has data, or a server of the user's, is migrated only by
+    `fieldgraph migrate`.
+    """
+    settings = Settings()
+    async with open_services(settings) as services:
+        if settings.neo4j_uri is None and not (await runner.status(services.gateway)).applied:
+            report = await runner.migrate(services.gateway)
+            console.print(f"New graph: applied {len(report.applied)} migrations.")
+        await runner.require_current(services.gateway)
         yield services
 
 

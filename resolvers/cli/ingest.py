@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from graph.settings import Settings
-from migrations.runner import require_current
 from nvp.atlas.regrid import Fit
 from nvp.errors import FieldError
+from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, console, emit, fail, run
-from resolvers.services.context import open_services
 from resolvers.services.ingest import IngestReport, IngestRequest, ingest_prepared, prepare
 
 
@@ -51,9 +49,7 @@ async def _ingest(request: IngestRequest) -> IngestReport:
     prepared = prepare(request)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        async with open_services(Settings()) as services:
-            # without its constraints the graph would take duplicates
-            await require_current(services.gateway)
+        async with opened() as services:
             task = bar.add_task("frames")
             return await ingest_prepared(
                 services, prepared, lambda done, total: bar.update(task, completed=done, total=total)
