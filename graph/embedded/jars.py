@@ -169,4 +169,5 @@ def _download(jar: Jar, staging: Path) -> Path:
 def _reason(error: Exception) -> str:
     """One short clause, without addresses: the innermost cause says what is wrong."""
     text = re.sub(r"\S+://\S+", "the repository", str(error))
+    text = re.sub(r"\s*\(_ssl[^)]*\)?", "", text)
     return re.sub(r".*: (?=\S)", "", text).strip("()'\" ")[:120] or type(error).__name__
