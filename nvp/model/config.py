@@ -1,0 +1,146 @@
+"""Configuration of the network: what it is told, how wide it is, which head ends it. No JAX here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from nvp.atlas.series import Series
+from nvp.dynamics.domain import Boundary, DomainSpec
+from nvp.errors import FieldError
+
+Size = Literal["tiny", "small", "base"]
+
+# context fields with a meaning of their own: velocity (x, y) in cells per unit time, and source Q per unit time
+VELOCITY = "velocity"
+SOURCE = "source"
+
+# size → widths of the energy path at 1/2, 1/4 and 1/8 of the resolution, residual blocks per level, length of z_t
+_SIZES: Mapping[Size, tuple[tuple[int, int, int], int, int]] = {
+    "tiny": ((16, 32, 32), 1, 128),
+    "small": ((32, 64, 128), 1, 512),
+    "base": ((96, 192, 256), 2, 512),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NVPConfig:
+    """One network; everything that decides the shapes of its parameters."""
+
+    # what ends it: `conserving` keeps ΣE and E >= 0 (closed or forced energies), `delta` predicts a signed change
+    head: Literal["conserving", "delta"] = "conserving"
+    # channels of the field; 1 for the conserving head
+    channels: int = 1
+    # frames it is given, 1 … 4
+    history: int = 1
+    # edges of the grid
+    boundary_x: Boundary = "periodic"
+    boundary_y: Boundary = "periodic"
+    # context fields it is given at time t, with their channels, in order of name
+    context: tuple[tuple[str, int], ...] = ()
+    # numbers it is given for the whole series, in order of name
+    parameters: tuple[str, ...] = ()
+    # the hour of the day and the season are known and matter
+    calendar: bool = False
+    # (height, width) of the one place it is for: it then knows each cell's mean and mean change by hour of the training
+    site: tuple[int, int] | None = None
+    # width of each level of the energy path, from 1/2 to 1/8 of the resolution; the gradient path is half as wide
+    widths: tuple[int, int, int] = (16, 32, 32)
+    # residual blocks per level and path
+    blocks: int = 1
+    # length of the fused state z_t that conditions the decoder
+    latent: int = 128
+    # share of z_t and of the deepest features dropped in training, 0 … 1
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.history <= 4:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected 1 … 4 frames of history, got {self.history}.",
+                next_step="Use 1 where the velocity is known, 3 where it is not.",
+            )
+        if self.head == "conserving" and self.channels != 1:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected one channel for the conserving head, got {self.channels}.",
+                next_step="Use the delta head for fields of several channels.",
+            )
+        if not 0 <= self.dropout < 1:
+            raise FieldError(
+                "BAD_CONFIG", f"expected a dropout in 0 … 1, got {self.dropout}.", next_step="Use 0 for none."
+            )
+        if self.site is not None and not self.calendar:
+            raise FieldError(
+                "BAD_CONFIG",
+                "expected calendar time for a network of one site, got none.",
+                next_step="Leave `site` out, or give the series its valid_time.",
+            )
+
+    @property
+    def context_channels(self) -> int:
+        """Channels of all context fields together."""
+        return sum(channels for _, channels in self.context)
+
+    @property
+    def moves(self) -> bool:
+        """The velocity is given."""
+        return any(name == VELOCITY for name, _ in self.context)
+
+    @property
+    def open(self) -> bool:
+        """Energy can leave."""
+        return "open" in (self.boundary_x, self.boundary_y)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> NVPConfig:
+        """The inverse of `to_json`; raises `FieldError` on names that this version does not know."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected settings out of {', '.join(sorted(known))}, got {', '.join(unknown)}.",
+                next_step="Correct the name, or use the version of fieldgraph that wrote it.",
+            )
+        return cls(**{name: _frozen(value) for name, value in values.items()})
+
+
+def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history: int | None = None) -> NVPConfig:
+    """The network that suits a kind of field: as `series` shows it, in the domain `spec`.
+
+    An energy gets the conserving head, a signed or several-channelled field the delta head. Where no velocity is
+    known the network sees three frames, out of which motion can be read; calendar time makes it a network of one site.
+    """
+    if size not in _SIZES:
+        raise FieldError(
+            "BAD_CONFIG", f"expected a size out of {', '.join(_SIZES)}, got {size!r}.", next_step="Use tiny."
+        )
+    widths, blocks, latent = _SIZES[size]
+    _, height, width, channels = series.energy.shape
+    calendar = series.valid_time is not None
+    delta = spec.signed or channels > 1
+    known = VELOCITY in series.context
+    return NVPConfig(
+        head="delta" if delta else "conserving",
+        channels=channels,
+        history=history if history is not None else (1 if known else 3),
+        boundary_x=spec.boundary_x,
+        boundary_y=spec.boundary_y,
+        context=tuple((name, series.context[name].shape[-1]) for name in sorted(series.context)),
+        parameters=tuple(sorted(series.parameters)),
+        calendar=calendar,
+        site=(height, width) if calendar and delta else None,
+        widths=widths,
+        blocks=blocks,
+        latent=latent,
+        dropout=0.1 if calendar else 0.0,
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,118 @@
+"""Hints: what simple physics makes of the inputs, as guesses of the change that the head weighs cell by cell.
+
+The head adds Σ gate · hint to its own change (`heads.py`), and the network decides the gates. With a known velocity the
+hints are the change by transport along frozen streamlines, the slopes of the field so carried (whose gates are a
+correction of the displacement) and its Laplacian (diffusion). Without one they are the slopes and the Laplacian of the
+field itself, its last change and the change by the motion that the last frames show (`motion.py`). Networks of one site
+have the cell's mean change at this hour besides.
+
+References: Staniforth & Côté, Semi-Lagrangian integration schemes, Mon. Weather Rev. 119 (1991); Keys, Cubic
+convolution interpolation, IEEE Trans. ASSP 29 (1981).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from nvp.dynamics.domain import Boundary
+from nvp.model.padding import Boundaries, shifted
+
+# steps in which a streamline is followed back over dt
+_SUBSTEPS = 2
+
+
+def slopes(field: Float[Array, "b h w c"], boundaries: Boundaries) -> tuple[Array, Array]:
+    """∂/∂x and ∂/∂y by central differences, per cell."""
+    y, x = boundaries
+    return (
+        0.5 * (shifted(field, 1, x, axis=2) - shifted(field, -1, x, axis=2)),
+        0.5 * (shifted(field, 1, y, axis=1) - shifted(field, -1, y, axis=1)),
+    )
+
+
+def laplacian(field: Float[Array, "b h w c"], boundaries: Boundaries) -> Float[Array, "b h w c"]:
+    """∇² by the five-point stencil, per cell²."""
+    y, x = boundaries
+    neighbours = (
+        shifted(field, 1, x, axis=2)
+        + shifted(field, -1, x, axis=2)
+        + shifted(field, 1, y, axis=1)
+        + shifted(field, -1, y, axis=1)
+    )
+    return neighbours - 4 * field
+
+
+def carried(
+    field: Float[Array, "b h w c"], displacement: Float[Array, "b h w 2"], boundaries: Boundaries
+) -> Float[Array, "b h w c"]:
+    """The field moved along the streamlines of a velocity that stays as it is; `displacement` = u·dt in cells (x, y)."""
+    b, h, w, _ = field.shape
+    y = jnp.broadcast_to(jnp.arange(h, dtype=field.dtype)[None, :, None], (b, h, w))
+    x = jnp.broadcast_to(jnp.arange(w, dtype=field.dtype)[None, None, :], (b, h, w))
+    step = displacement / _SUBSTEPS
+    local = step
+    for substep in range(_SUBSTEPS):
+        # midpoint rule: the velocity half a sub-step upstream
+        if substep:
+            local = _linear(step, y, x, boundaries)
+        middle = _linear(step, y - 0.5 * local[..., 1], x - 0.5 * local[..., 0], boundaries)
+        x, y = x - middle[..., 0], y - middle[..., 1]
+    return _cubic(field, y, x, boundaries)
+
+
+def _linear(
+    field: Float[Array, "b h w c"], y: Float[Array, "b h w"], x: Float[Array, "b h w"], boundaries: Boundaries
+) -> Float[Array, "b h w c"]:
+    return _interpolate(field, y, x, boundaries, _linear_weights, first=0)
+
+
+def _cubic(
+    field: Float[Array, "b h w c"], y: Float[Array, "b h w"], x: Float[Array, "b h w"], boundaries: Boundaries
+) -> Float[Array, "b h w c"]:
+    return _interpolate(field, y, x, boundaries, _cubic_weights, first=-1)
+
+
+def _interpolate(
+    field: Float[Array, "b h w c"],
+    y: Float[Array, "b h w"],
+    x: Float[Array, "b h w"],
+    boundaries: Boundaries,
+    weights: Callable[[Array], list[Array]],
+    *,
+    first: int,
+) -> Float[Array, "b h w c"]:
+    b, h, w, c = field.shape
+    row, column = jnp.floor(y), jnp.floor(x)
+    of_row, of_column = weights(y - row), weights(x - column)
+    # one gather of all neighbours, then one sum: compiled separately, not once per use
+    rows = jnp.stack([_index(row.astype(int) + first + i, h, boundaries[0]) for i in range(len(of_row))], axis=-1)
+    columns = jnp.stack(
+        [_index(column.astype(int) + first + j, w, boundaries[1]) for j in range(len(of_column))], axis=-1
+    )
+    at = (rows[..., :, None] * w + columns[..., None, :]).reshape(b, -1, 1)
+    values = jnp.take_along_axis(field.reshape(b, h * w, c), at, axis=1).reshape(
+        b, h * w, len(of_row), len(of_column), c
+    )
+    of_rows, of_columns = (jnp.stack(of, axis=-1).reshape(b, h * w, -1) for of in (of_row, of_column))
+    total = jnp.einsum("bnijc,bni,bnj->bnc", values, of_rows, of_columns)
+    return total.reshape(b, h, w, c)
+
+
+def _index(index: Int[Array, "b h w"], size: int, boundary: Boundary) -> Int[Array, "b h w"]:
+    return index % size if boundary == "periodic" else jnp.clip(index, 0, size - 1)
+
+
+def _linear_weights(f: Float[Array, "b h w"]) -> list[Array]:
+    return [1 - f, f]
+
+
+def _cubic_weights(f: Float[Array, "b h w"]) -> list[Array]:
+    return [
+        f * (-0.5 + f * (1 - 0.5 * f)),
+        1 + f * f * (-2.5 + 1.5 * f),
+        f * (0.5 + f * (2 - 1.5 * f)),
+        f * f * (-0.5 + 0.5 * f),
+    ]

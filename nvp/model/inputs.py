@@ -1,0 +1,85 @@
+"""What the network is given, as arrays: made of a `Window` or of training examples, on the host."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from nvp.errors import FieldError
+from nvp.model.config import NVPConfig
+from nvp.prediction.forecaster import Window
+
+_SECONDS_OF_DAY = 86_400
+_SECONDS_OF_YEAR = 31_556_952
+
+
+class Inputs(NamedTuple):
+    """A batch of states at time t."""
+
+    # E_{t-K+1} … E_t
+    history: Float[Array | np.ndarray, "b k h w c"]
+    # context fields at t, stacked along the channels in order of `config.context`
+    context: Float[Array | np.ndarray, "b h w x"]
+    # parameters in order of `config.parameters`
+    parameters: Float[Array | np.ndarray, "b p"]
+    # share of the day and of the year that has passed at t, 0 … 1; zeros without a calendar
+    clock: Float[Array | np.ndarray, "b 2"]
+    # time step in the domain's unit (seconds where there is a calendar)
+    dt: Float[Array | np.ndarray, "b"]
+
+
+def inputs_of(config: NVPConfig, window: Window) -> Inputs:
+    """Inputs at frame t of each start; raises `FieldError` where the window lacks something that the network was told."""
+    n, frames, height, width, channels = window.history.shape
+    if frames != config.history or channels != config.channels:
+        raise FieldError(
+            "BAD_WINDOW",
+            f"expected {config.history} frames of {config.channels} channels, got {frames} of {channels}.",
+            next_step="Cut the window to the forecaster's history.",
+        )
+    if height % 8 or width % 8 or config.site not in (None, (height, width)):
+        wanted = "height and width divisible by 8" if config.site is None else f"the grid {config.site}"
+        raise FieldError(
+            "BAD_WINDOW", f"expected {wanted}, got {height} × {width}.", next_step="Crop or regrid the field."
+        )
+    lacking = [name for name, _ in config.context if name not in window.context]
+    lacking += [name for name in config.parameters if name not in window.parameters]
+    if config.calendar and window.valid_time is None:
+        lacking.append("valid_time")
+    if lacking:
+        raise FieldError(
+            "BAD_WINDOW",
+            f"expected a window with {', '.join(lacking)}, got none.",
+            next_step="Take a window of the kind of series that the network was trained on.",
+        )
+    return Inputs(
+        history=window.history,
+        context=stack_context(
+            config, {name: window.context[name][:, -1] for name, _ in config.context}, window.history
+        ),
+        parameters=np.tile(
+            np.array([[window.parameters[name] for name in config.parameters]], np.float32).reshape(1, -1), (n, 1)
+        ),
+        clock=clock_of(window.valid_time if config.calendar else None, n),
+        dt=np.full(n, window.dt, np.float32),
+    )
+
+
+def stack_context(
+    config: NVPConfig, context: dict[str, Float[np.ndarray, "n h w _"]], like: Float[np.ndarray, "n k h w c"]
+) -> Float[np.ndarray, "n h w x"]:
+    """Context fields along one axis, in the network's order."""
+    n, _, height, width, _ = like.shape
+    parts = [np.asarray(context[name], np.float32) for name, _ in config.context]
+    return np.concatenate(parts, axis=-1) if parts else np.zeros((n, height, width, 0), np.float32)
+
+
+def clock_of(valid_time: Shaped[np.ndarray, "n"] | None, n: int) -> Float[np.ndarray, "n 2"]:
+    """Share of the day and of the year."""
+    if valid_time is None:
+        return np.zeros((n, 2), np.float32)
+    seconds = valid_time.astype("datetime64[s]").astype(np.int64)
+    year = (seconds % _SECONDS_OF_YEAR) / _SECONDS_OF_YEAR
+    return np.stack([(seconds % _SECONDS_OF_DAY) / _SECONDS_OF_DAY, year], axis=-1).astype(np.float32)

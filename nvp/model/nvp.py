@@ -1,0 +1,208 @@
+"""The next-state predictor: E_t and what is known at t → mean, log-variance and outflow of E_{t+1}.
+
+The field is centred on its mean over the grid and divided by its own standard deviation (conserving head: transport is
+linear in E, so the network need not learn scales) or by that of the training data (delta head). Untrained it says
+persistence, plus Q·dt where a source is known.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from nvp.model import heads
+from nvp.model.config import SOURCE, VELOCITY, NVPConfig
+from nvp.model.hints import carried, laplacian, slopes
+from nvp.model.inputs import Inputs
+from nvp.model.motion import motion
+from nvp.model.statistics import HOURS, Statistics
+from nvp.model.unet import UNet
+
+# log-variance untrained, in units of the squared change
+_FIRST_LOG_VAR = -1.0
+# smallest variance, relative to the squared unit of the field
+_VARIANCE_FLOOR = 1e-12
+_SECONDS_OF_DAY = 86_400.0
+
+
+class Prediction(NamedTuple):
+    """One step ahead."""
+
+    mean: Float[Array, "b h w c"]
+    log_var: Float[Array, "b h w c"]
+    outflow: Float[Array, "b"]
+
+
+class Fitted(nnx.Variable):
+    """A constant fitted on the training data."""
+
+
+class NVP(nnx.Module):
+    """Two-path U-Net with FiLM and gated hints; `config.head` ends it."""
+
+    def __init__(self, config: NVPConfig, statistics: Statistics, *, rng: np.random.Generator) -> None:
+        self.config = config
+        for name in Statistics.__slots__:
+            setattr(self, name, Fitted(jnp.asarray(getattr(statistics, name))))
+        c, k = config.channels, config.history
+        # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
+        self.hints = 3 + (1 if config.moves else 2 * (k > 1)) + (config.site is not None)
+        self.edges = 2 * (config.head == "conserving" and config.open)
+        fluxes = 2 if config.head == "conserving" else 0
+        self.unet = UNet(
+            energy_channels=c * (k + self.hints + 2 * (config.site is not None))
+            + config.context_channels
+            - 2 * config.moves,
+            gradient_channels=2 * c * (1 + (not config.moves and k > 1)) + 2 * config.moves,
+            scalars=2 * c + len(config.parameters) + 1 + 6 * config.calendar,
+            outputs=c * (self.hints + 2) + fluxes + self.edges,
+            widths=config.widths,
+            blocks=config.blocks,
+            latent=config.latent,
+            dropout=config.dropout,
+            boundaries=self.boundaries,
+            rng=rng,
+        )
+
+    @property
+    def boundaries(self) -> tuple[str, str]:
+        return self.config.boundary_y, self.config.boundary_x
+
+    def __call__(self, inputs: Inputs, key: PRNGKeyArray | None = None) -> Prediction:
+        config, c = self.config, self.config.channels
+        state = inputs.history[:, -1]
+        mean, unit, step = self._units(state)
+        field = (state - mean) / unit
+        changes = self._changes(inputs, step)
+        displacement, known = self._context(inputs, step)
+
+        # hints: (b, h, w, c, n), in units of the change
+        hints, gradients = self._hints(field, changes, displacement, unit / step)
+        parts = [field, *changes, *known]
+        if config.site is not None:
+            climate = self._climate(inputs.clock[:, 0])
+            hints.append(climate / step)
+            parts += [(state - self.normal[...][None]) / unit, self._over(self.activity[...][None] / step, state)]
+        parts += hints
+        out = self.unet(
+            jnp.concatenate(parts, axis=-1), jnp.concatenate(gradients, axis=-1), self._scalars(inputs, mean, unit), key
+        )
+
+        gates, change, log_var, rest = jnp.split(out, [c * self.hints, c * (self.hints + 1), c * (self.hints + 2)], -1)
+        gates = gates.reshape(*gates.shape[:-1], self.hints, c)
+        change = step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
+        typical = self._over(self.activity[...][None], state) if config.site is not None else step
+        log_var = log_var + _FIRST_LOG_VAR + jnp.log(typical**2 + _VARIANCE_FLOOR * unit**2)
+        if config.head == "delta":
+            return Prediction(state + change, log_var, jnp.zeros(state.shape[0], state.dtype))
+        base = state[..., 0] + self._source(inputs)
+        rest = rest * step
+        edges = (rest[:, :, 0, 2], rest[:, 0, :, 3]) if self.edges else None
+        state, outflow = heads.conserve(base, rest[..., 0], rest[..., 1], change[..., 0], edges, self.boundaries)
+        return Prediction(state[..., None], log_var, outflow)
+
+    def _units(self, state: Float[Array, "b h w c"]) -> tuple[Array, Array, Array]:
+        """Mean of the field, unit of the field and unit of the change; (b, 1, 1, c) each."""
+        mean = state.mean(axis=(1, 2), keepdims=True)
+        if self.config.head == "delta":
+            unit, step = (jnp.broadcast_to(x[...][None, None, None], mean.shape) for x in (self.deviation, self.change))
+            return mean, unit, step
+        variance = jnp.mean((state - mean) ** 2, axis=(1, 2), keepdims=True)
+        # a uniform field has no unit of its own: its change is then counted against its mean, an empty one's against 1
+        floor = 1e-6 * jnp.abs(mean) + jnp.where(mean == 0, 1.0, 0.0)
+        unit = jnp.sqrt(variance + floor**2)
+        return mean, unit, unit
+
+    def _changes(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> list[Array]:
+        """Changes between the given frames, latest first, less what the hour explains."""
+        changes = []
+        for k in range(1, self.config.history):
+            change = inputs.history[:, -k] - inputs.history[:, -k - 1]
+            if self.config.site is not None:
+                change = change - self._climate(inputs.clock[:, 0] - k * inputs.dt / _SECONDS_OF_DAY)
+            changes.append(change / step)
+        return changes
+
+    def _context(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
+        """Displacement u·dt where the velocity is given, and the other fields: Q·dt in units of the change, else scaled."""
+        displacement, known, at = None, [], 0
+        for name, channels in self.config.context:
+            values = inputs.context[..., at : at + channels]
+            if name == VELOCITY:
+                displacement = values * inputs.dt[:, None, None, None]
+            elif name == SOURCE and self.config.head == "conserving":
+                known.append(values * inputs.dt[:, None, None, None] / step)
+            else:
+                known.append(values / self.context[at : at + channels][None, None, None])
+            at += channels
+        return displacement, known
+
+    def _hints(
+        self,
+        field: Float[Array, "b h w c"],
+        changes: list[Array],
+        displacement: Float[Array, "b h w 2"] | None,
+        ratio: Float[Array, "b 1 1 c"],
+    ) -> tuple[list[Array], list[Array]]:
+        """Guesses of the change, in its units, and what the gradient path reads."""
+        gx, gy = slopes(field, self.boundaries)
+        if displacement is not None:
+            moved = carried(field, displacement, self.boundaries)
+            mx, my = slopes(moved, self.boundaries)
+            guesses = [moved - field, mx, my, laplacian(moved, self.boundaries)]
+            return [guess * ratio for guess in guesses], [gx, gy, displacement]
+        guesses = [gx * ratio, gy * ratio, laplacian(field, self.boundaries) * ratio]
+        if not changes:
+            return guesses, [gx, gy]
+        frames = [field]
+        for change in changes:
+            frames.append(frames[-1] - change / ratio)
+        velocity = motion(frames, [change / ratio for change in changes], self.boundaries)
+        seen = -(velocity[..., 0] * gx + velocity[..., 1] * gy) * ratio
+        return [*guesses, changes[0], seen], [gx, gy, velocity[..., 0], velocity[..., 1]]
+
+    def _climate(self, day: Float[Array, "b"]) -> Float[Array, "b h w c"]:
+        """Mean change over the step that begins at this share of the day."""
+        # a little later than given: a share of the day is not exact in float32
+        hour = jnp.floor(day * HOURS + 1e-3).astype(jnp.int32) % HOURS
+        return jnp.take(self.climate[...], hour, axis=0)
+
+    def _scalars(self, inputs: Inputs, mean: Array, unit: Array) -> Float[Array, "b s"]:
+        b = mean.shape[0]
+        if self.config.head == "conserving":
+            level = jnp.log((jnp.abs(mean) + unit * 1e-6) / unit).reshape(b, -1)
+        else:
+            level = ((mean - self.mean[...][None, None, None]) / unit).reshape(b, -1)
+        parts = [
+            level,
+            jnp.zeros_like(level) if self.config.head == "delta" else jnp.tanh(level),
+            (inputs.parameters - self.parameter_mean[...][None]) / self.parameter_deviation[...][None],
+            jnp.log(inputs.dt / self.dt[...])[:, None],
+        ]
+        if self.config.calendar:
+            angles = 2 * jnp.pi * jnp.stack([inputs.clock[:, 0], 2 * inputs.clock[:, 0], inputs.clock[:, 1]], axis=-1)
+            parts += [jnp.cos(angles), jnp.sin(angles)]
+        return jnp.concatenate(parts, axis=-1)
+
+    def _source(self, inputs: Inputs) -> Float[Array, "b h w"]:
+        """Q·dt."""
+        at = 0
+        for name, channels in self.config.context:
+            if name == SOURCE:
+                return inputs.context[..., at] * inputs.dt[:, None, None]
+            at += channels
+        return jnp.zeros(inputs.history.shape[:1] + inputs.history.shape[2:4], inputs.history.dtype)
+
+    @staticmethod
+    def _over(field: Float[Array, "_ h w c"], state: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        return jnp.broadcast_to(field, state.shape)
+
+
+def parameter_count(model: NVP) -> int:
+    """Trained numbers."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))

@@ -1,0 +1,93 @@
+"""What a network remembers of its training data besides its weights: units of field and change, and the one site's climate.
+
+Fitted on the training part only (numpy), kept with the parameters, never trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Shaped
+
+from nvp.atlas.series import Series
+from nvp.model.config import NVPConfig
+
+HOURS = 24
+# days of no mean change that the mean change by hour is shrunk with: few days say little
+_PRIOR_DAYS = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Constants of one network; sizes of 1 broadcast where no site is fitted."""
+
+    # mean and standard deviation of the field, root mean square of its change per step
+    mean: Float32[np.ndarray, "c"]
+    deviation: Float32[np.ndarray, "c"]
+    change: Float32[np.ndarray, "c"]
+    # mean and standard deviation of each parameter, and the mean time step
+    parameter_mean: Float32[np.ndarray, "p"]
+    parameter_deviation: Float32[np.ndarray, "p"]
+    dt: Float32[np.ndarray, ""]
+    # root mean square of each context channel, in order of `config.context`
+    context: Float32[np.ndarray, "x"]
+    # mean of each cell, its root mean square change, and its mean change over the step that begins at each hour
+    normal: Float32[np.ndarray, "h w c"]
+    activity: Float32[np.ndarray, "h w c"]
+    climate: Float32[np.ndarray, "hours h w c"]
+
+
+def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
+    """Statistics of the training part."""
+    channels = config.channels
+    energy = [part.energy.astype(np.float64) for part in series]
+    frames = np.concatenate(energy)
+    changes = np.concatenate([np.diff(part, axis=0) for part in energy])
+    values = np.array([[part.parameters[name] for name in config.parameters] for part in series])
+    values = values.reshape(len(series), len(config.parameters))
+    height, width = config.site or (1, 1)
+    normal, activity = np.zeros((height, width, channels)), np.ones((height, width, channels))
+    climate = np.zeros((HOURS, height, width, channels))
+    if config.site is not None:
+        hours = np.concatenate([hour_of(part.valid_time[:-1]) for part in series if part.valid_time is not None])
+        normal, activity = frames.mean(axis=0), np.sqrt(np.mean(changes**2, axis=0))
+        for hour in range(HOURS):
+            at = changes[hours == hour]
+            climate[hour] = at.sum(axis=0) / (len(at) + _PRIOR_DAYS)
+    return Statistics(
+        mean=_single(frames.mean(axis=(0, 1, 2))),
+        deviation=_single(_positive(frames.std(axis=(0, 1, 2)))),
+        change=_single(_positive(np.sqrt(np.mean(changes**2, axis=(0, 1, 2))))),
+        parameter_mean=_single(values.mean(axis=0)),
+        parameter_deviation=_single(_positive(values.std(axis=0))),
+        dt=_single(np.mean([part.dt for part in series])),
+        context=_single(_positive(_context_size(config, series))),
+        normal=_single(normal),
+        activity=_single(activity),
+        climate=_single(climate),
+    )
+
+
+def _context_size(config: NVPConfig, series: Sequence[Series]) -> Float[np.ndarray, "x"]:
+    sizes = [
+        np.sqrt(
+            np.mean([np.mean(part.context[name].astype(np.float64) ** 2, axis=(0, 1, 2)) for part in series], axis=0)
+        )
+        for name, _ in config.context
+    ]
+    return np.concatenate(sizes) if sizes else np.zeros(0)
+
+
+def hour_of(valid_time: Shaped[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """Hour of the day, 0 … 23, rounded down."""
+    return (valid_time.astype("datetime64[s]").astype(np.int64) // 3600 % HOURS).astype(np.int32)
+
+
+def _positive(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    return np.where(values > 1e-12, values, 1.0)
+
+
+def _single(values: Float[np.ndarray, "*shape"] | np.floating) -> Float32[np.ndarray, "*shape"]:
+    return np.asarray(values, dtype=np.float32)

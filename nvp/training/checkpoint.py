@@ -1,0 +1,142 @@
+"""Checkpoints: a directory with `config.json`, what is in it, and `arrays/`, by orbax.
+
+A directory appears complete or not at all (written beside its place, then renamed). `config.json` holds the sha256 of
+the arrays in path order, and loading compares: a truncated or altered checkpoint is an error, never a wrong model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from flax import nnx
+
+from nvp.errors import FieldError
+from nvp.model.config import NVPConfig
+from nvp.model.nvp import NVP
+from nvp.model.statistics import Statistics
+
+_MANIFEST = "config.json"
+_ARRAYS = "arrays"
+Arrays = Mapping[str, np.ndarray]
+T = TypeVar("T")
+
+
+def parameters_digest(arrays: Arrays) -> str:
+    """sha256 over path, shape, type and little-endian bytes of each array, in path order."""
+    digest = hashlib.sha256()
+    for path in sorted(arrays):
+        values = np.ascontiguousarray(arrays[path])
+        digest.update(f"{path}\0{values.dtype.str.lstrip('<>=|')}\0{values.shape}\0".encode())
+        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def arrays_of(tree: Any, prefix: str) -> dict[str, np.ndarray]:
+    """Leaves of a pytree by their path; empty ones are left out, since orbax keeps none."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {prefix + _path(path): np.asarray(leaf) for path, leaf in leaves if leaf.size}
+
+
+def tree_of(arrays: Arrays, like: T, prefix: str) -> T:
+    """The inverse: leaves in the structure of `like`; raises `FieldError` where one is missing or of another shape."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    found = []
+    for path, leaf in leaves:
+        name = prefix + _path(path)
+        values = arrays.get(name) if leaf.size else np.zeros(leaf.shape, leaf.dtype)
+        if values is None or values.shape != leaf.shape or values.dtype != leaf.dtype:
+            got = "nothing" if values is None else f"{values.dtype}{values.shape}"
+            raise FieldError(
+                "BAD_CHECKPOINT",
+                f"expected {leaf.dtype}{leaf.shape} at {name}, got {got}.",
+                next_step="Use the version of fieldgraph that wrote the checkpoint.",
+            )
+        found.append(jax.numpy.asarray(values))
+    tree: T = jax.tree_util.tree_unflatten(structure, found)
+    return tree
+
+
+def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
+    """Write a checkpoint directory and return the digest of its arrays."""
+    import orbax.checkpoint as ocp
+
+    digest = parameters_digest(arrays)
+    place = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
+    place.mkdir(parents=True)
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            checkpointer.save((place / _ARRAYS).absolute(), args=ocp.args.PyTreeSave(dict(arrays)))
+        text = json.dumps({**manifest, "sha256": digest}, indent=1, sort_keys=True, allow_nan=False)
+        (place / _MANIFEST).write_text(text, encoding="utf-8")
+        if directory.exists():
+            shutil.rmtree(directory)
+        place.rename(directory)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return digest
+
+
+def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Manifest and arrays; raises `FieldError` where they are missing, truncated or altered."""
+    import orbax.checkpoint as ocp
+
+    try:
+        manifest: dict[str, Any] = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            names = checkpointer.metadata((directory / _ARRAYS).absolute()).item_metadata.tree
+            as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
+            arrays: dict[str, np.ndarray] = checkpointer.restore(
+                (directory / _ARRAYS).absolute(), args=ocp.args.PyTreeRestore(restore_args=as_numpy)
+            )
+    except Exception as error:  # orbax and its storage raise types of their own for each kind of damage
+        raise FieldError(
+            "BAD_CHECKPOINT",
+            f"expected a complete checkpoint in {directory}, got {type(error).__name__}.",
+            next_step="Restore it from a copy, or train again.",
+        ) from error
+    if parameters_digest(arrays) != manifest.get("sha256"):
+        raise FieldError(
+            "BAD_CHECKPOINT",
+            f"expected arrays of sha256 {manifest.get('sha256')} in {directory}, got others.",
+            next_step="Restore it from a copy, or train again.",
+        )
+    return manifest, arrays
+
+
+def write_model(
+    directory: Path, model: NVPConfig, params: nnx.State, constants: nnx.State, facts: Mapping[str, Any]
+) -> str:
+    """Write what a prediction needs: parameters and constants, no optimizer. Returns the digest."""
+    arrays = arrays_of(params, "params/") | arrays_of(constants, "constants/")
+    return write(directory, {"kind": "nvp", "model": model.to_json(), **facts}, arrays)
+
+
+def load_model(directory: Path) -> tuple[nnx.GraphDef[NVP], nnx.State, nnx.State, NVPConfig, dict[str, Any]]:
+    """Structure, parameters, constants, configuration and manifest of a checkpoint."""
+    manifest, arrays = read(directory)
+    if manifest.get("kind") != "nvp":
+        raise FieldError(
+            "BAD_CHECKPOINT",
+            f"expected a network in {directory}, got {manifest.get('kind')!r}.",
+            next_step="Use load_forecaster, which knows all kinds.",
+        )
+    config = NVPConfig.from_json(manifest["model"])
+    statistics = Statistics(
+        **{name: arrays.get(f"constants/{name}", np.zeros(0, np.float32)) for name in Statistics.__slots__}
+    )
+    graph, params, constants = nnx.split(NVP(config, statistics, rng=np.random.default_rng(0)), nnx.Param, ...)
+    return graph, tree_of(arrays, params, "params/"), tree_of(arrays, constants, "constants/"), config, manifest
+
+
+def _path(path: tuple[Any, ...]) -> str:
+    """Names and numbers of a path, joined by dots; a variable's own `value` is not part of it."""
+    names = [str(getattr(part, "key", getattr(part, "idx", getattr(part, "name", part)))) for part in path]
+    return ".".join(name for name in names if name != "value")

@@ -1,0 +1,72 @@
+"""What a training says while it runs. Whoever drives the generator decides where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where it stands; at most twice a second."""
+
+    epoch: int
+    # of all epochs; a time limit may end it earlier
+    epochs: int
+    step: int
+    # of the last steps: 1 − fidelity on the batch plus the weighted likelihood
+    loss: float
+    samples_per_second: float
+    # of the last validation, None before the first
+    fidelity: float | None
+    # seconds to the end, by the time limit or the speed so far
+    eta: float
+    # share that is done, 0 … 1
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochDone:
+    """One pass over the training part and the validation after it."""
+
+    epoch: int
+    step: int
+    # means over the epoch: whole loss, 1 − fidelity of the batches, likelihood of the log-variance
+    train_loss: float
+    train_error: float
+    train_likelihood: float
+    # of the running mean of the parameters on the validation part: pooled fidelity and mean VRMSE
+    val_fidelity: float
+    val_vrmse: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved:
+    """The best parameters so far are on disk."""
+
+    # directory that `load_forecaster` takes
+    path: Path
+    step: int
+    epoch: int
+    val_fidelity: float
+    # of the parameters in path order
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event."""
+
+    path: Path
+    step: int
+    epoch: int
+    val_fidelity: float
+    sha256: str
+    seconds: float
+    # why: `epochs` or `seconds` are over, or validation grew no better for `patience` epochs
+    reason: str
+
+
+TrainingEvent = Progress | EpochDone | CheckpointSaved | Finished

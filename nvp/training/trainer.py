@@ -1,0 +1,256 @@
+"""Training as a generator of events: whoever drives it decides where they go, and stops it by closing it.
+
+    for event in train(TrainingConfig(seconds=90), data, directory=run_directory): …
+
+A training that is stopped, killed or whose machine fails goes on from its last `resume-…` directory as if nothing had
+happened: parameters, optimizer, running mean and position in the data are one checkpoint, and everything random is drawn
+from (rng seed, epoch) or (rng seed, step).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nvp.errors import FieldError
+from nvp.model.config import NVPConfig, config_for
+from nvp.model.nvp import NVP
+from nvp.model.statistics import fit_statistics
+from nvp.training import checkpoint
+from nvp.training.config import TrainingConfig, suited
+from nvp.training.data import Examples, TrainingData
+from nvp.training.events import CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
+from nvp.training.loss import Loss
+from nvp.training.step import first_state, learning_rate, train_step
+from nvp.training.validation import validate
+
+_PROGRESS_SECONDS = 0.5
+
+
+def train(
+    config: TrainingConfig, data: TrainingData, *, directory: Path, resume: bool = True
+) -> Iterator[TrainingEvent]:
+    """Train a network suited to the data; the best parameters by validation end up in `directory/best-<step>`.
+
+    Raises `FieldError` where the data do not suit (`NO_DATA`, `MIXED_GRIDS`) or the loss is no longer finite (`DIVERGED`).
+    """
+    model = config_for(data.spec, data.train[0], size=config.size, history=config.history)
+    config = suited(config, model)
+    model = replace(model, dropout=config.dropout or 0.0)
+    training = Training(config, model, data, directory)
+    if resume:
+        training.restore()
+    yield from training.run()
+
+
+class Training:
+    """One training in progress."""
+
+    def __init__(self, config: TrainingConfig, model: NVPConfig, data: TrainingData, directory: Path) -> None:
+        self.began = time.perf_counter()
+        self.config, self.model, self.directory = config, model, Path(directory)
+        self.examples, self.held_out = Examples(model, data.train), Examples(model, data.validation)
+        self.batch, self.epochs = config.batch or 1, config.epochs or 1
+        network = NVP(model, fit_statistics(model, data.train), rng=np.random.default_rng(config.rng_seed))
+        self.graph, self.state, self.constants = first_state(network, config)
+        self.steps_per_epoch = self.examples.steps(self.batch)
+        # epochs that are over; best validation so far with its parameters
+        self.epoch = 0
+        self.best: dict[str, Any] = {"fidelity": -math.inf, "epoch": 0, "step": 0}
+        self.best_params = jax.tree.map(np.asarray, self.state.ema)
+        self.written: CheckpointSaved | None = None
+        # seconds of earlier attempts, and when this attempt's schedule began to run (after compilation)
+        self.spent, self.compiled = 0.0, 0.0
+        self.fidelity: float | None = None
+
+    # -- where it stands ------------------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, earlier attempts included."""
+        return self.spent + time.perf_counter() - self.began
+
+    def fraction(self, step: int) -> float:
+        """Share done, by epochs or by time, whichever is further."""
+        share = step / (self.epochs * self.steps_per_epoch)
+        if self.config.seconds is not None:
+            share = max(share, (self.seconds - self.compiled) / max(self.config.seconds - self.compiled, 1e-9))
+        return min(1.0, share)
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[TrainingEvent]:
+        """Epochs until there are enough, time is over or validation stands still."""
+        reason, last_saved = "epochs", time.perf_counter()
+        while self.epoch < self.epochs:
+            yield from self._epoch()
+            if self.config.seconds is not None and self.seconds >= self.config.seconds:
+                reason = "seconds"
+                break
+            if self.epoch - self.best["epoch"] >= (self.config.patience or math.inf):
+                reason = "patience"
+                break
+            if time.perf_counter() - last_saved >= self.config.checkpoint_seconds and self.epoch < self.epochs:
+                yield from self._save()
+                last_saved = time.perf_counter()
+        yield from self._save()
+        saved = self.written
+        assert saved is not None
+        yield Finished(
+            path=saved.path,
+            step=saved.step,
+            epoch=saved.epoch,
+            val_fidelity=saved.val_fidelity,
+            sha256=saved.sha256,
+            seconds=self.seconds,
+            reason=reason,
+        )
+
+    def _epoch(self) -> Iterator[TrainingEvent]:
+        config, epoch = self.config, self.epoch
+        began = reported = time.perf_counter()
+        reported_step, terms = 0, []
+        step = epoch * self.steps_per_epoch
+        batches = self.examples.epoch(epoch, batch=self.batch, rng_seed=config.rng_seed, augment=config.augment)
+        rate = 0.0
+        for number, (inputs, truth) in enumerate(batches, start=1):
+            rate = learning_rate(config, self.fraction(step))
+            self.state, loss = train_step(
+                self.graph, config, self.state, self.constants, inputs, truth, np.float32(rate)
+            )
+            terms.append(loss)
+            step += 1
+            if not self.compiled:
+                jax.block_until_ready(loss)
+                self.compiled = self.seconds - self.spent
+                began = reported = time.perf_counter()
+                reported_step = number
+            now = time.perf_counter()
+            if now - reported >= _PROGRESS_SECONDS:
+                value = self._finite(terms[-1], step)
+                speed = (number - reported_step) * self.batch / (time.perf_counter() - reported)
+                yield self._progress(step, value, speed)
+                reported, reported_step = time.perf_counter(), number
+            if config.seconds is not None and self.seconds >= config.seconds:
+                break
+        self._finite(terms[-1], step)
+        score = validate(
+            self.graph,
+            self.state.ema,
+            self.constants,
+            self.held_out,
+            batch=self.batch,
+            windows=config.validation_windows,
+        )
+        self.epoch, self.fidelity = epoch + 1, score.fidelity
+        if score.fidelity > self.best["fidelity"]:
+            self.best = {"fidelity": score.fidelity, "epoch": self.epoch, "step": step}
+            self.best_params = jax.tree.map(np.asarray, self.state.ema)
+        error = float(np.mean([np.asarray(loss.error) for loss in terms]))
+        likelihood = float(np.mean([np.asarray(loss.likelihood) for loss in terms]))
+        yield EpochDone(
+            epoch=self.epoch,
+            step=step,
+            train_loss=error + config.variance_weight * likelihood,
+            train_error=error,
+            train_likelihood=likelihood,
+            val_fidelity=score.fidelity,
+            val_vrmse=score.vrmse,
+            learning_rate=rate,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _progress(self, step: int, loss: float, speed: float) -> Progress:
+        fraction = self.fraction(step)
+        left = (self.epochs * self.steps_per_epoch - step) * self.batch / max(speed, 1e-9)
+        if self.config.seconds is not None:
+            left = min(left, max(0.0, self.config.seconds - self.seconds))
+        return Progress(
+            epoch=self.epoch + 1,
+            epochs=self.epochs,
+            step=step,
+            loss=loss,
+            samples_per_second=speed,
+            fidelity=self.fidelity,
+            eta=left,
+            fraction=fraction,
+        )
+
+    def _finite(self, loss: Loss, step: int) -> float:
+        value = float(loss.error) + self.config.variance_weight * float(loss.likelihood)
+        if not math.isfinite(value):
+            raise FieldError(
+                "DIVERGED",
+                f"expected a finite loss, got {value} at step {step}.",
+                next_step="Lower the learning rate, and check the data for extreme values.",
+            )
+        return value
+
+    # -- on disk ----------------------------------------------------------------------------------------------------
+
+    def _save(self) -> Iterator[CheckpointSaved]:
+        """Write the best parameters, where they are new, and the state to resume from."""
+        path = self.directory / f"best-{self.best['step']:08d}"
+        if self.written is None or self.written.step != self.best["step"]:
+            facts = {
+                "training": self.config.to_json(),
+                "step": self.best["step"],
+                "epoch": self.best["epoch"],
+                "val_fidelity": self.best["fidelity"],
+            }
+            sha256 = checkpoint.write_model(path, self.model, self.best_params, self.constants, facts)
+            self.written = CheckpointSaved(
+                path=path,
+                step=self.best["step"],
+                epoch=self.best["epoch"],
+                val_fidelity=self.best["fidelity"],
+                sha256=sha256,
+            )
+            yield self.written
+        place = self.directory / f"resume-{self.epoch:06d}"
+        arrays = checkpoint.arrays_of(self.state, "state/") | checkpoint.arrays_of(self.best_params, "best/")
+        manifest = {
+            "kind": "nvp-training",
+            "model": self.model.to_json(),
+            "training": self.config.to_json(),
+            "epoch": self.epoch,
+            "best": self.best,
+            "seconds": self.seconds,
+            "fidelity": self.fidelity,
+            "written": None if self.written is None else {**asdict(self.written), "path": self.written.path.name},
+        }
+        checkpoint.write(place, manifest, arrays)
+        for old in sorted(self.directory.glob("resume-*")):
+            if old != place:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def restore(self) -> None:
+        """Go on from the last complete state in the directory, if there is one of the same configuration."""
+        places = sorted(self.directory.glob("resume-*"))
+        if not places:
+            return
+        manifest, arrays = checkpoint.read(places[-1])
+        same = NVPConfig.from_json(manifest["model"]) == self.model
+        before = replace(TrainingConfig.from_json(manifest["training"]), epochs=self.config.epochs, patience=None)
+        if not same or before != replace(self.config, patience=None):
+            raise FieldError(
+                "OTHER_TRAINING",
+                f"expected a training of this configuration in {self.directory}, got another.",
+                next_step="Use a new directory, or resume with the configuration it was begun with.",
+            )
+        self.state = checkpoint.tree_of(arrays, self.state, "state/")
+        self.best_params = checkpoint.tree_of(arrays, self.best_params, "best/")
+        self.epoch, self.best, self.fidelity = manifest["epoch"], manifest["best"], manifest["fidelity"]
+        self.spent = manifest["seconds"]
+        if manifest["written"] is not None:
+            self.written = CheckpointSaved(
+                **{**manifest["written"], "path": self.directory / manifest["written"]["path"]}
+            )
