@@ -41,6 +41,12 @@ def series() -> list[Series]:
 
 
 @pytest.fixture(scope="module")
+def still(series: list[Series]) -> list[Series]:
+    """The same with a context that no reference solver can use."""
+    return [replace(one, context={"colour": one.energy}) for one in series]
+
+
+@pytest.fixture(scope="module")
 def persisted(series: list[Series]) -> Evaluation:
     return evaluate(Persistence(), series[2:], fit=series[:2], horizon=2)
 
@@ -64,25 +70,25 @@ def test_pairs_are_the_same_for_all(persisted: Evaluation) -> None:
     np.testing.assert_array_equal(persisted.pairs.vrmse, persisted.pairs.persistence_vrmse)
 
 
-def test_laws_of_the_data_stand_beside(persisted: Evaluation, series: list[Series]) -> None:
+def test_laws_of_the_data_stand_beside(persisted: Evaluation, still: list[Series]) -> None:
     assert persisted.first_law is not None
     assert persisted.second_law is not None
     assert persisted.first_law.data < 1e-6
     assert persisted.second_law.data == 0
-    leaking = evaluate(Truthful(series[2], error=0.01), [series[2]])
+    leaking = evaluate(Truthful(still[2], error=0.01), [still[2]])
     assert leaking.first_law is not None
     assert leaking.first_law.model == pytest.approx(0.02, rel=0.01)
 
 
-def test_truth_scores_one_at_every_lead(series: list[Series]) -> None:
-    result = evaluate(Truthful(series[2]), [series[2]], horizon=3, forcing="frozen")
+def test_truth_scores_one_at_every_lead(still: list[Series]) -> None:
+    result = evaluate(Truthful(still[2]), [still[2]], horizon=3, forcing="frozen")
     assert [lead.fidelity.pooled for lead in result.rollout] == [1, 1, 1]
     assert result.vrmse == 0
     assert result.baselines["ridge"] is None
 
 
-def test_both_forcings_are_rolled_out(series: list[Series]) -> None:
-    result = evaluate(Truthful(series[2], error=0.05), [series[2]], horizon=2)
+def test_both_forcings_are_rolled_out(still: list[Series]) -> None:
+    result = evaluate(Truthful(still[2], error=0.05), [still[2]], horizon=2)
     assert [(lead.forcing, lead.lead) for lead in result.rollout] == [
         ("frozen", 1),
         ("frozen", 2),
@@ -111,13 +117,12 @@ def test_json_has_the_agreed_keys(persisted: Evaluation) -> None:
     assert low <= plain["baselines"]["ridge"]["pooled"] <= high
 
 
-def test_physics_does_not_apply_without_velocity(series: list[Series]) -> None:
-    blind = [replace(one, context={}) for one in series]
-    result = evaluate(Persistence(), blind[2:], fit=blind[:2])
+def test_physics_does_not_apply_without_velocity(still: list[Series]) -> None:
+    result = evaluate(Persistence(), still[2:], fit=still[:2])
     assert result.baselines["upwind"] is None
     assert result.baselines["frozen"] is None
     with pytest.raises(FieldError, match="velocity"):
-        KnownPhysics(high_order=True).forecast(windows(blind[0], history=1, starts=[0], steps=1), 1)
+        KnownPhysics(high_order=True).forecast(windows(still[0], history=1, starts=[0], steps=1), 1)
 
 
 def test_recorded_forcing_helps_known_physics(series: list[Series]) -> None:
@@ -138,30 +143,30 @@ def test_linear_extrapolation_is_exact_on_a_line() -> None:
     assert (result.first_law, result.second_law, result.negative) == (None, None, None)
 
 
-def test_seeds_are_averaged(series: list[Series]) -> None:
-    results = [evaluate(Truthful(series[2], error=error), [series[2]]) for error in (0.0, 0.04)]
+def test_seeds_are_averaged(still: list[Series]) -> None:
+    results = [evaluate(Truthful(still[2], error=error), [still[2]]) for error in (0.0, 0.04)]
     both = combine(results)
     assert both.seeds == 2
     assert both.fidelity.pooled == pytest.approx((1 + results[1].fidelity.pooled) / 2)
     assert both.to_json()["per_seed"] == pytest.approx([1, results[1].fidelity.pooled])
     assert combine(results[:1]) is results[0]
     with pytest.raises(FieldError, match="same pairs"):
-        combine([results[0], evaluate(Persistence(), series[:1], stride=2)])
+        combine([results[0], evaluate(Persistence(), still[:1], stride=2)])
 
 
-def test_starts_stride_and_progress(series: list[Series]) -> None:
+def test_starts_stride_and_progress(still: list[Series]) -> None:
     seen: list[tuple[int, int]] = []
-    result = evaluate(Persistence(), series[:2], stride=3, progress=lambda *at: seen.append(at))
+    result = evaluate(Persistence(), still[:2], stride=3, progress=lambda *at: seen.append(at))
     assert result.pairs is not None
     assert result.pairs.start.tolist() == [1, 4, 1, 4]
     assert seen == [(2, 4), (4, 4)]
-    chosen = evaluate(Persistence(), series[:2], starts=[3, 6]).pairs
+    chosen = evaluate(Persistence(), still[:2], starts=[3, 6]).pairs
     assert chosen is not None
     assert chosen.start.tolist() == [3, 6, 3, 6]
 
 
-def test_too_short_series_are_refused(series: list[Series]) -> None:
+def test_too_short_series_are_refused(still: list[Series]) -> None:
     with pytest.raises(FieldError, match="at least 9 frames"):
-        evaluate(Persistence(), series, horizon=7)
+        evaluate(Persistence(), still, horizon=7)
     with pytest.raises(FieldError, match="got at most 0"):
         evaluate(Persistence(), [])
