@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ValidationCache
 from strawberry.types import ExecutionContext
 
 from resolvers.graphql.errors import BadInput, Conflicting, MissingNode, StableErrors
@@ -15,6 +15,7 @@ from resolvers.graphql.limits import (
     Authorize,
     FreshCatalog,
     Measure,
+    ParseOnce,
     TimeLimit,
 )
 from resolvers.graphql.mutations import Mutation
@@ -42,7 +43,7 @@ schema = Schema(
         FreshCatalog,
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
         lambda: AddValidationRules(VALIDATION_RULES),
-        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
+        lambda: ParseOnce(maxsize=CACHED_DOCUMENTS),
         lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         Authorize,
         TimeLimit,

@@ -9,12 +9,15 @@ anything else                      INTERNAL: logged here in full, told as a refe
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.field import StrawberryField
 
 from graph.errors import Conflict, GraphError, NotFound, Outage
@@ -25,8 +28,21 @@ from schema import results
 log = logging.getLogger(__name__)
 
 
+# of requests that are no operation; strawberry answers them by status 400
+HTTP_REFUSALS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+
+
 class StableErrors(MaskErrors):
     """Gives every error its code and hides what only we should see."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Also what ends the whole operation, such as its time limit, leaves with a code."""
+        try:
+            yield from super().on_operation()
+        except HTTP_REFUSALS:
+            raise
+        except Exception as error:
+            raise self.anonymise_error(GraphQLError(str(error), original_error=error)) from error
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         """The error as it leaves the server."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from time import perf_counter
 
 from graphql import GraphQLError
-from strawberry.extensions import MaxAliasesLimiter, QueryDepthLimiter, SchemaExtension
+from strawberry.extensions import MaxAliasesLimiter, ParserCache, QueryDepthLimiter, SchemaExtension
 from strawberry.types.graphql import OperationType
 
 from resolvers.web.viewer import Role
@@ -27,6 +28,17 @@ VALIDATION_RULES = [
 ]
 
 
+class ParseOnce(ParserCache):
+    """Keeps parsed documents; one that cannot be parsed is left to the schema, which reports it on every transport."""
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        if context.query:
+            with suppress(GraphQLError):
+                context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        yield
+
+
 class Authorize(SchemaExtension):
     """Lets an operation through where its sender has the role: reader to read and watch, operator to change.
 
@@ -38,7 +50,7 @@ class Authorize(SchemaExtension):
         wanted = Role.OPERATOR if context.operation_type is OperationType.MUTATION else Role.READER
         refusal = context.context.viewer.refusal(wanted)
         if refusal is not None:
-            error = GraphQLError(refusal.message, extensions={"code": refusal.code, "nextStep": refusal.next_step})
+            error = GraphQLError(str(refusal), extensions={"code": refusal.code, "nextStep": refusal.next_step})
             context.pre_execution_errors = [error]
         yield
 
