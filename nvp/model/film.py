@@ -52,7 +52,7 @@ class FiLM(nnx.Module):
 
 
 def dropout(features: Float[Array, "b *rest"], share: float, key: PRNGKeyArray | None) -> Float[Array, "b *rest"]:
-    """Set a random share of whole channels (of entries, without space) to 0 and scale the others up; as is without a key."""
+    """Set a random share of the channels to 0 and scale the others up; as is without a key."""
     if key is None or share == 0:
         return features
     shape = (features.shape[0], *(1,) * (features.ndim - 2), features.shape[-1])

@@ -6,8 +6,8 @@
 
 `positive` touches only cells around those with R < 0: what they lack is taken from the cells of growing windows around
 them in proportion to what these hold. The factor at the end is 1 to round-off, unless whole windows were empty, and
-makes ΣP = ΣB' and P >= 0 hold for any weights; it is exactly 1 where the network is silent, so that an untrained network
-says B bit for bit. Fluxes end at walls; at open edges they leave as `outflow`.
+makes ΣP = ΣB' and P >= 0 hold for any weights; it is exactly 1 where the network is silent, so that an untrained
+network says B bit for bit. Fluxes end at walls; at open edges they leave as `outflow`.
 
 **Delta** (signed fields, several channels): P = E_t + d.
 """

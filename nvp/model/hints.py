@@ -48,7 +48,10 @@ def laplacian(field: Float[Array, "b h w c"], boundaries: Boundaries) -> Float[A
 def carried(
     field: Float[Array, "b h w c"], displacement: Float[Array, "b h w 2"], boundaries: Boundaries
 ) -> Float[Array, "b h w c"]:
-    """The field moved along the streamlines of a velocity that stays as it is; `displacement` = u·dt in cells (x, y)."""
+    """The field moved along the streamlines of a velocity that stays as it is.
+
+    `displacement` is u·dt in cells, order x, y.
+    """
     b, h, w, _ = field.shape
     y = jnp.broadcast_to(jnp.arange(h, dtype=field.dtype)[None, :, None], (b, h, w))
     x = jnp.broadcast_to(jnp.arange(w, dtype=field.dtype)[None, None, :], (b, h, w))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Float, Shaped
 
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
@@ -15,23 +15,26 @@ _SECONDS_OF_DAY = 86_400
 _SECONDS_OF_YEAR = 31_556_952
 
 
-class Inputs(NamedTuple):
-    """A batch of states at time t."""
-
-    # E_{t-K+1} … E_t
-    history: Float[Array | np.ndarray, "b k h w c"]
-    # context fields at t, stacked along the channels in order of `config.context`
-    context: Float[Array | np.ndarray, "b h w x"]
-    # parameters in order of `config.parameters`
-    parameters: Float[Array | np.ndarray, "b p"]
-    # share of the day and of the year that has passed at t, 0 … 1; zeros without a calendar
-    clock: Float[Array | np.ndarray, "b 2"]
-    # time step in the domain's unit (seconds where there is a calendar)
-    dt: Float[Array | np.ndarray, "b"]
+A = TypeVar("A")
 
 
-def inputs_of(config: NVPConfig, window: Window) -> Inputs:
-    """Inputs at frame t of each start; raises `FieldError` where the window lacks something that the network was told."""
+class Inputs(NamedTuple, Generic[A]):
+    """A batch of states at time t: of numpy arrays on the host, of JAX arrays in the network; float32."""
+
+    # (b, k, h, w, c): E_{t-K+1} … E_t
+    history: A
+    # (b, h, w, x): context fields at t, stacked along the channels in order of `config.context`
+    context: A
+    # (b, p): parameters in order of `config.parameters`
+    parameters: A
+    # (b, 2): share of the day and of the year that has passed at t, 0 … 1; zeros without a calendar
+    clock: A
+    # (b): time step in the domain's unit (seconds where there is a calendar)
+    dt: A
+
+
+def inputs_of(config: NVPConfig, window: Window) -> Inputs[np.ndarray]:
+    """Inputs at frame t of each start; raises `FieldError` where the window lacks what the network was told."""
     n, frames, height, width, channels = window.history.shape
     if frames != config.history or channels != config.channels:
         raise FieldError(
@@ -54,11 +57,10 @@ def inputs_of(config: NVPConfig, window: Window) -> Inputs:
             f"expected a window with {', '.join(lacking)}, got none.",
             next_step="Take a window of the kind of series that the network was trained on.",
         )
+    now = {name: window.context[name][:, -1] for name, _ in config.context}
     return Inputs(
         history=window.history,
-        context=stack_context(
-            config, {name: window.context[name][:, -1] for name, _ in config.context}, window.history
-        ),
+        context=stack_context(config, now, window.history),
         parameters=np.tile(
             np.array([[window.parameters[name] for name in config.parameters]], np.float32).reshape(1, -1), (n, 1)
         ),

@@ -13,13 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from nvp.model import heads
 from nvp.model.config import SOURCE, VELOCITY, NVPConfig
 from nvp.model.hints import carried, laplacian, slopes
 from nvp.model.inputs import Inputs
 from nvp.model.motion import motion
+from nvp.model.padding import Boundaries
 from nvp.model.statistics import HOURS, Statistics
 from nvp.model.unet import UNet
 
@@ -38,8 +39,12 @@ class Prediction(NamedTuple):
     outflow: Float[Array, "b"]
 
 
-class Fitted(nnx.Variable):
+class Fitted(nnx.Variable[Array]):
     """A constant fitted on the training data."""
+
+
+def _fitted(values: Float32[np.ndarray, "*shape"]) -> Fitted:
+    return Fitted(jnp.asarray(values))
 
 
 class NVP(nnx.Module):
@@ -47,8 +52,16 @@ class NVP(nnx.Module):
 
     def __init__(self, config: NVPConfig, statistics: Statistics, *, rng: np.random.Generator) -> None:
         self.config = config
-        for name in Statistics.__slots__:
-            setattr(self, name, Fitted(jnp.asarray(getattr(statistics, name))))
+        self.mean = _fitted(statistics.mean)
+        self.deviation = _fitted(statistics.deviation)
+        self.change = _fitted(statistics.change)
+        self.parameter_mean = _fitted(statistics.parameter_mean)
+        self.parameter_deviation = _fitted(statistics.parameter_deviation)
+        self.dt = _fitted(statistics.dt)
+        self.context = _fitted(statistics.context)
+        self.normal = _fitted(statistics.normal)
+        self.activity = _fitted(statistics.activity)
+        self.climate = _fitted(statistics.climate)
         c, k = config.channels, config.history
         # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
         self.hints = 3 + (1 if config.moves else 2 * (k > 1)) + (config.site is not None)
@@ -70,10 +83,11 @@ class NVP(nnx.Module):
         )
 
     @property
-    def boundaries(self) -> tuple[str, str]:
+    def boundaries(self) -> Boundaries:
+        """Along y and x."""
         return self.config.boundary_y, self.config.boundary_x
 
-    def __call__(self, inputs: Inputs, key: PRNGKeyArray | None = None) -> Prediction:
+    def __call__(self, inputs: Inputs[Array], key: PRNGKeyArray | None = None) -> Prediction:
         config, c = self.config, self.config.channels
         state = inputs.history[:, -1]
         mean, unit, step = self._units(state)
@@ -118,7 +132,7 @@ class NVP(nnx.Module):
         unit = jnp.sqrt(variance + floor**2)
         return mean, unit, unit
 
-    def _changes(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> list[Array]:
+    def _changes(self, inputs: Inputs[Array], step: Float[Array, "b 1 1 c"]) -> list[Array]:
         """Changes between the given frames, latest first, less what the hour explains."""
         changes = []
         for k in range(1, self.config.history):
@@ -128,8 +142,8 @@ class NVP(nnx.Module):
             changes.append(change / step)
         return changes
 
-    def _context(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
-        """Displacement u·dt where the velocity is given, and the other fields: Q·dt in units of the change, else scaled."""
+    def _context(self, inputs: Inputs[Array], step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
+        """Displacement u·dt where the velocity is given, and the other fields: Q·dt in units of the change."""
         displacement, known, at = None, [], 0
         for name, channels in self.config.context:
             values = inputs.context[..., at : at + channels]
@@ -172,7 +186,7 @@ class NVP(nnx.Module):
         hour = jnp.floor(day * HOURS + 1e-3).astype(jnp.int32) % HOURS
         return jnp.take(self.climate[...], hour, axis=0)
 
-    def _scalars(self, inputs: Inputs, mean: Array, unit: Array) -> Float[Array, "b s"]:
+    def _scalars(self, inputs: Inputs[Array], mean: Array, unit: Array) -> Float[Array, "b s"]:
         b = mean.shape[0]
         if self.config.head == "conserving":
             level = jnp.log((jnp.abs(mean) + unit * 1e-6) / unit).reshape(b, -1)
@@ -189,7 +203,7 @@ class NVP(nnx.Module):
             parts += [jnp.cos(angles), jnp.sin(angles)]
         return jnp.concatenate(parts, axis=-1)
 
-    def _source(self, inputs: Inputs) -> Float[Array, "b h w"]:
+    def _source(self, inputs: Inputs[Array]) -> Float[Array, "b h w"]:
         """Q·dt."""
         at = 0
         for name, channels in self.config.context:

@@ -1,4 +1,4 @@
-"""What a network remembers of its training data besides its weights: units of field and change, and the one site's climate.
+"""What a network remembers of its data besides its weights: units of field and change, and the one site's climate.
 
 Fitted on the training part only (numpy), kept with the parameters, never trained.
 """

@@ -1,11 +1,11 @@
 """Two encoder paths and one skip-connected decoder.
 
-The energy path reads the field and its hints; its pyramid of area means enters again at each coarser level. The gradient
-path, half as wide, reads slopes and displacements. Both work at 1/2, 1/4 and 1/8 of the resolution (space to depth
-instead of strides, so that no cell is skipped); any height and width divisible by 8 will do, and the same weights serve
-all of them.
+The energy path reads the field and its hints; its pyramid of area means enters again at each coarser level. The
+gradient path, half as wide, reads slopes and displacements. Both work at 1/2, 1/4 and 1/8 of the resolution (space to
+depth instead of strides, so that no cell is skipped); any height and width divisible by 8 will do, and the same weights
+serve all of them.
 
-References: Ronneberger et al., U-Net, MICCAI (2015); He et al., Identity mappings in deep residual networks, ECCV (2016).
+References: Ronneberger et al., U-Net, MICCAI (2015); He et al., Identity mappings in deep residual networks (2016).
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ class Decoder(nnx.Module):
     def __call__(
         self, energy: list[Array], gradient: list[Array], z: Float[Array, "b z"]
     ) -> Float[Array, "b h w outputs"]:
-        x = None
+        x = energy[-1]
         for level in reversed(range(len(energy))):
             parts = [energy[level], gradient[level]]
-            if x is not None:
+            if level < len(energy) - 1:
                 parts.append(to_space(self.lift[level](x)))
             x = self.film[level](self.merge[level](jnp.concatenate(parts, axis=-1)), z)
             for block in self.blocks[level]:

@@ -1,8 +1,9 @@
 """Networks as forecasters: rollouts on the device, warm after the first call of each shape.
 
-Starts come in any number: they are cut into batches and padded to a few sizes, so that the compiled step is reused. Each
-step's mean becomes the next step's newest frame; the log-variance of lead s adds up the variances of the steps so far,
-which takes their errors as independent. An ensemble says its members' mean, and their spread besides their variances.
+Starts come in any number: they are cut into batches and padded to a few sizes, so that the compiled step is reused.
+Each step's mean becomes the next step's newest frame; the log-variance of lead s adds up the variances of the steps so
+far, which takes their errors as independent. An ensemble says its members' mean, and their spread besides their
+variances.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from nvp.model.inputs import Inputs, clock_of, inputs_of, stack_context
 from nvp.model.nvp import NVP
 from nvp.prediction.forecaster import Forcing, Forecast, Window, continuation, load_forecaster
 from nvp.training.checkpoint import load_model
-from nvp.training.step import predict_step
+from nvp.training.step import Weights, predict_step
 
 # sizes to which a batch is padded
 _BUCKETS = (1, 4, 16)
@@ -29,7 +30,7 @@ _BUCKETS = (1, 4, 16)
 class NetworkForecaster:
     """One checkpoint, loaded."""
 
-    def __init__(self, config: NVPConfig, graph: nnx.GraphDef[NVP], params: nnx.State, constants: nnx.State) -> None:
+    def __init__(self, config: NVPConfig, graph: nnx.GraphDef[NVP], params: Weights, constants: Weights) -> None:
         self.config = config
         self._model = (graph, params, constants)
 
@@ -55,7 +56,7 @@ class NetworkForecaster:
 
     def _roll_out(
         self,
-        inputs: Inputs,
+        inputs: Inputs[np.ndarray],
         later: Float[np.ndarray, "n s h w x"] | None,
         times: list[Float[np.ndarray, "n 2"]],
         chosen: np.ndarray,

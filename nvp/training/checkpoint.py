@@ -22,6 +22,7 @@ from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
 from nvp.model.nvp import NVP
 from nvp.model.statistics import Statistics
+from nvp.training.step import Weights, split
 
 _MANIFEST = "config.json"
 _ARRAYS = "arrays"
@@ -112,14 +113,20 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def write_model(
-    directory: Path, model: NVPConfig, params: nnx.State, constants: nnx.State, facts: Mapping[str, Any]
+    directory: Path,
+    model: NVPConfig,
+    params: Weights,
+    constants: Weights,
+    facts: Mapping[str, Any],
 ) -> str:
     """Write what a prediction needs: parameters and constants, no optimizer. Returns the digest."""
     arrays = arrays_of(params, "params/") | arrays_of(constants, "constants/")
     return write(directory, {"kind": "nvp", "model": model.to_json(), **facts}, arrays)
 
 
-def load_model(directory: Path) -> tuple[nnx.GraphDef[NVP], nnx.State, nnx.State, NVPConfig, dict[str, Any]]:
+def load_model(
+    directory: Path,
+) -> tuple[nnx.GraphDef[NVP], Weights, Weights, NVPConfig, dict[str, Any]]:
     """Structure, parameters, constants, configuration and manifest of a checkpoint."""
     manifest, arrays = read(directory)
     if manifest.get("kind") != "nvp":
@@ -132,7 +139,7 @@ def load_model(directory: Path) -> tuple[nnx.GraphDef[NVP], nnx.State, nnx.State
     statistics = Statistics(
         **{name: arrays.get(f"constants/{name}", np.zeros(0, np.float32)) for name in Statistics.__slots__}
     )
-    graph, params, constants = nnx.split(NVP(config, statistics, rng=np.random.default_rng(0)), nnx.Param, ...)
+    graph, params, constants = split(NVP(config, statistics, rng=np.random.default_rng(0)))
     return graph, tree_of(arrays, params, "params/"), tree_of(arrays, constants, "constants/"), config, manifest
 
 

@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from nvp.model.inputs import Inputs
-from nvp.model.nvp import NVP
+from nvp.model.nvp import NVP, Prediction
 from nvp.training.config import TrainingConfig
 from nvp.training.loss import Loss, loss_of
 
@@ -26,14 +26,24 @@ from nvp.training.loss import Loss, loss_of
 WARM_UP = 0.05
 
 
+# parameters or fitted constants of a network
+Weights = nnx.State[Any, Any]
+
+
 class TrainState(NamedTuple):
     """All that changes in training; where it stands in the data follows from `step`."""
 
-    params: nnx.State
+    params: Weights
     opt_state: optax.OptState
     # running mean of the parameters
-    ema: nnx.State
+    ema: Weights
     step: Int[Array, ""]
+
+
+def split(model: NVP) -> tuple[nnx.GraphDef[NVP], Weights, Weights]:
+    """Structure, parameters and constants."""
+    parts: tuple[nnx.GraphDef[NVP], Weights, Weights] = nnx.split(model, nnx.Param, ...)  # type: ignore[assignment]
+    return parts
 
 
 def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
@@ -47,9 +57,9 @@ def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     )
 
 
-def first_state(model: NVP, config: TrainingConfig) -> tuple[nnx.GraphDef[NVP], TrainState, nnx.State]:
+def first_state(model: NVP, config: TrainingConfig) -> tuple[nnx.GraphDef[NVP], TrainState, Weights]:
     """Structure of the model, state before the first step, and the constants fitted on the data."""
-    graph, params, constants = nnx.split(model, nnx.Param, ...)
+    graph, params, constants = split(model)
     ema = jax.tree.map(jnp.copy, params)
     return graph, TrainState(params, optimizer(config).init(params), ema, jnp.zeros((), jnp.int32)), constants
 
@@ -67,15 +77,15 @@ def train_step(
     graph: nnx.GraphDef[NVP],
     config: TrainingConfig,
     state: TrainState,
-    constants: nnx.State,
-    inputs: Inputs,
+    constants: Weights,
+    inputs: Inputs[Any],
     truth: Float[Array, "b h w c"],
     rate: Float[Array, ""],
 ) -> tuple[TrainState, Loss]:
     """The state after one batch, and the terms of its loss before."""
     key = jax.random.fold_in(jax.random.key(config.rng_seed), state.step)
 
-    def objective(params: nnx.State) -> tuple[Array, Loss]:
+    def objective(params: Weights) -> tuple[Array, Loss]:
         model = nnx.merge(graph, params, constants, copy=True)
         terms = loss_of(model(inputs, key if config.dropout else None), inputs.history[:, -1], truth)
         return terms.error + config.variance_weight * terms.likelihood, terms
@@ -91,6 +101,7 @@ def train_step(
 
 
 @partial(jax.jit, static_argnames=("graph",))
-def predict_step(graph: nnx.GraphDef[NVP], params: nnx.State, constants: nnx.State, inputs: Inputs) -> Any:
+def predict_step(graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, inputs: Inputs[Any]) -> Any:
     """One step ahead, as a `Prediction`."""
-    return nnx.merge(graph, params, constants, copy=True)(inputs)
+    prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs)
+    return prediction

@@ -3,8 +3,8 @@
     for event in train(TrainingConfig(seconds=90), data, directory=run_directory): …
 
 A training that is stopped, killed or whose machine fails goes on from its last `resume-…` directory as if nothing had
-happened: parameters, optimizer, running mean and position in the data are one checkpoint, and everything random is drawn
-from (rng seed, epoch) or (rng seed, step).
+happened: parameters, optimizer, running mean and position in the data are one checkpoint, and everything random is
+drawn from (rng seed, epoch) or (rng seed, step).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def train(
 ) -> Iterator[TrainingEvent]:
     """Train a network suited to the data; the best parameters by validation end up in `directory/best-<step>`.
 
-    Raises `FieldError` where the data do not suit (`NO_DATA`, `MIXED_GRIDS`) or the loss is no longer finite (`DIVERGED`).
+    Raises `FieldError` where the data do not suit (`NO_DATA`, `MIXED_GRIDS`) or the loss is not finite (`DIVERGED`).
     """
     model = config_for(data.spec, data.train[0], size=config.size, history=config.history)
     config = suited(config, model)
@@ -129,7 +129,7 @@ class Training:
             terms.append(loss)
             step += 1
             if not self.compiled:
-                jax.block_until_ready(loss)
+                loss.error.block_until_ready()
                 self.compiled = self.seconds - self.spent
                 began = reported = time.perf_counter()
                 reported_step = number

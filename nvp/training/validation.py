@@ -9,7 +9,7 @@ from flax import nnx
 
 from nvp.model.nvp import NVP
 from nvp.training.data import Examples
-from nvp.training.step import predict_step
+from nvp.training.step import Weights, predict_step
 
 # The Well's epsilon: keeps VRMSE finite on uniform fields
 _EPSILON = 1e-7
@@ -27,8 +27,8 @@ class Score:
 
 def validate(
     graph: nnx.GraphDef[NVP],
-    params: nnx.State,
-    constants: nnx.State,
+    params: Weights,
+    constants: Weights,
     examples: Examples,
     *,
     batch: int,
