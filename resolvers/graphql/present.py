@@ -107,7 +107,7 @@ LISTINGS: Mapping[str, Present] = {
 
 def submitted(row: RunRow) -> Run:
     """The Run of a row that `graph.queries.runs` has returned."""
-    return run({field.name: getattr(row, field.name) for field in fields(Run)})
+    return run({field.name: getattr(row, field.name) for field in fields(Run) if field.init})
 
 
 def progress(row: RunRow) -> RunProgress:
