@@ -24,7 +24,7 @@ class InvalidInput(Problem):
 @strawberry.type(description="The input names something that the graph does not have.")
 class NotFound(Problem):
     label: str
-    uid: str
+    uid: strawberry.ID
 
 
 @strawberry.type(description="The graph already holds something else under this identity.")

@@ -83,7 +83,7 @@ class MissingNode(strawberry.ExceptionHandler[NotFound, results.NotFound]):
             message=str(exception),
             next_step=exception.next_step,
             label=exception.label,
-            uid=exception.uid,
+            uid=strawberry.ID(exception.uid),
         )
 
 
