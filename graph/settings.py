@@ -7,6 +7,7 @@ Read from `FIELDGRAPH_*` variables and `.env`; Neo4j's own names (`NEO4J_URI`, `
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8000
     api_processes: int = 1
+
+    # what our processes log on stderr
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # runs: a lease not renewed for `lease_seconds` is lost; idle workers look for work every `poll_seconds`
     lease_seconds: float = 15.0

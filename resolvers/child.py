@@ -18,6 +18,7 @@ from graph.errors import GraphError, Outage
 from graph.queries.runs import RunRow
 from nvp.errors import FieldError
 from resolvers.lifeline import die_with_parent
+from resolvers.logs import log_to_stderr
 from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
 from resolvers.services.context import Services, open_services
 from resolvers.task import Cancelled, LeaseLost, Task
@@ -147,7 +148,7 @@ async def _main() -> None:
 def main() -> None:
     """`python -m resolvers.child PARENT`, started by `resolvers.executor` only."""
     die_with_parent(int(sys.argv[1]))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    log_to_stderr(Settings())
     asyncio.run(_main())
 
 

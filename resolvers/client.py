@@ -63,9 +63,10 @@ class Client:
         """Wait until the run has ended, telling its progress (0 … 1) and message; a run that failed is raised."""
         while True:
             state = (await self.execute(RUN, uid=run))["run"]
-            on_progress(state["progress"] or 0.0, state["message"] or "")
             if state["state"] in TERMINAL_STATES:
+                on_progress(1.0, "")
                 break
+            on_progress(state["progress"], state["message"])
             await asyncio.sleep(0.5)
         if state["state"] != "SUCCEEDED":
             raise GraphError(

@@ -26,6 +26,7 @@ from graph.settings import Settings
 from migrations.runner import require_current
 from resolvers.executor import ChildDied, Executor
 from resolvers.lifeline import end_with_parent
+from resolvers.logs import log_to_stderr
 from resolvers.pipe import Done
 from resolvers.poke import Bell, bell
 
@@ -188,8 +189,9 @@ async def work(settings: Settings, capability: str, *, only: str | None = None) 
 def main() -> None:
     """`python -m resolvers.worker CAPABILITY PARENT`, started by `resolvers.supervisor`."""
     end_with_parent(int(sys.argv[2]))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    asyncio.run(work(Settings(), sys.argv[1]))
+    settings = Settings()
+    log_to_stderr(settings)
+    asyncio.run(work(settings, sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -53,9 +53,8 @@ def command(
 
 
 async def _demo(settings: Settings, config: DemoConfig, *, keep: bool, as_json: bool) -> bool:
-    if not keep:
-        # nobody is told this address, so any free port will do
-        settings = settings.model_copy(update={"port": 0})
+    # the bars tell enough; and where nobody is told the address, any free port will do
+    settings = settings.model_copy(update={"log_level": "warning"} | ({} if keep else {"port": 0}))
     began = time.monotonic()
     async with supervisor.neo4j(settings) as gateway:
         await migrate(gateway)
