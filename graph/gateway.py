@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, LiteralString, TypeVar
 
-from neo4j import READ_ACCESS, AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession
+from neo4j import READ_ACCESS, AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncSession, Query
 from neo4j import exceptions as driver_errors
 
 from graph.embedded import server
@@ -34,6 +34,8 @@ class Gateway:
         self.driver = driver
         self.uri = uri
         self.database = database
+        # the server ends a read that takes longer, in seconds; None: the server's own limit
+        self.read_seconds: float | None = None
 
     @classmethod
     @asynccontextmanager
@@ -80,7 +82,7 @@ class Gateway:
             for attempt in range(1, READ_ATTEMPTS + 1):
                 try:
                     async with self._session(default_access_mode=READ_ACCESS) as session:
-                        return await _rows(await session.run(query, parameters))
+                        return await _rows(await session.run(Query(query, timeout=self.read_seconds), parameters))
                 except (driver_errors.DriverError, driver_errors.Neo4jError) as error:
                     if attempt == READ_ATTEMPTS or not error.is_retryable():
                         raise
@@ -152,6 +154,10 @@ class Gateway:
         except driver_errors.ConstraintError as error:
             raise Conflict("CONSTRAINT_VIOLATED", f"{error.message}.") from error
         except driver_errors.ClientError as error:
+            if "TransactionTimedOut" in error.code:
+                raise GraphError(
+                    "TIMEOUT", "Neo4j ended a query at its time limit.", next_step="Ask for less."
+                ) from error
             if "Database.DatabaseNotFound" not in error.code:
                 raise
             raise GraphError(

@@ -24,6 +24,7 @@ from graph.errors import GraphError
 from graph.settings import Settings
 from nvp.errors import FieldError
 from resolvers.graphql.hub import ProgressHub
+from resolvers.graphql.limits import OPERATION_SECONDS
 from resolvers.graphql.view import View
 from resolvers.services.context import Services, open_services
 from resolvers.web.access import guarded
@@ -55,6 +56,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         async with open_services(chosen) as services:
+            # what a request does not live to see, Neo4j need not finish
+            services.gateway.read_seconds = OPERATION_SECONDS
             hub, figures = ProgressHub(services.gateway, poll_seconds=chosen.poll_seconds), Metrics()
             figures.count_watchers(lambda: hub.watchers)
             polling = asyncio.create_task(hub.run())

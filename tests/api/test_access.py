@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from resolvers.web import tokens as tokens_module
 from resolvers.web.access import COOKIE
-from resolvers.web.tokens import Tokens
+from resolvers.web.tokens import TICKET_SECONDS, Tokens
 from resolvers.web.viewer import Role
 from tests.api.conftest import BASE, ask
 
@@ -106,8 +106,8 @@ async def test_a_ticket_logs_in_once(anonymous: httpx.AsyncClient, tokens: Token
 def test_a_ticket_is_good_for_a_while_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(tmp_path)
     ticket = tokens.ticket(tokens.local())
-    now = tokens_module.time.time() + tokens_module.TICKET_SECONDS + 1
-    monkeypatch.setattr(tokens_module.time, "time", lambda: now)
+    now = time.time() + TICKET_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: now)
     assert tokens.redeem(ticket) is None
 
 
@@ -129,7 +129,7 @@ def test_a_cookie_cannot_be_forged_and_ends(tmp_path: Path, monkeypatch: pytest.
         "..",
     ):
         assert tokens.session_role(forged) is Role.NOBODY, forged
-    monkeypatch.setattr(tokens_module.time, "time", lambda: float(until) + 1)
+    monkeypatch.setattr(time, "time", lambda: float(until) + 1)
     assert tokens.session_role(cookie) is Role.NOBODY
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from strawberry.extensions.validation_cache import _get_validate_cache
 
-from graph.errors import Outage
+from graph.errors import GraphError, Outage
 from graph.gateway import Gateway
 from resolvers.graphql import limits
 from tests.api.conftest import BASE, World, ask, data
@@ -54,7 +54,7 @@ async def test_a_body_is_limited(operator: httpx.AsyncClient) -> None:
 async def test_documents_are_validated_once(operator: httpx.AsyncClient) -> None:
     document = "query Twice { domains { nodes { name title } } }"
     await data(operator, document)
-    cache = _get_validate_cache(limits.CACHED_DOCUMENTS)
+    cache: Any = _get_validate_cache(limits.CACHED_DOCUMENTS)
     before = cache.cache_info()
     await data(operator, document)
     after = cache.cache_info()
@@ -115,6 +115,15 @@ async def test_a_slow_operation_ends(
 ) -> None:
     monkeypatch.setattr(limits, "OPERATION_SECONDS", 0.0)
     assert code(await ask(operator, "{ domains { nodes { name } } }")) == "TIMEOUT"
+
+
+async def test_neo4j_ends_a_slow_read_itself(world: World) -> None:
+    shared = world.services.gateway
+    gateway = Gateway(shared.driver, uri=shared.uri, database=shared.database)
+    gateway.read_seconds = 0.2
+    with pytest.raises(GraphError, match="time limit") as ended:
+        await gateway.read("UNWIND range(1, 1000000000) AS x WITH x WHERE x % 7 = 8 RETURN count(x) AS n")
+    assert ended.value.code == "TIMEOUT"
 
 
 async def test_figures_count_operations(operator: httpx.AsyncClient) -> None:
