@@ -16,6 +16,7 @@ from importlib import import_module
 
 from graph.errors import GraphError, Outage
 from graph.queries.runs import RunRow
+from graph.settings import Settings
 from nvp.errors import FieldError
 from resolvers.lifeline import die_with_parent
 from resolvers.logs import log_to_stderr
