@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from typing import Annotated, Any
 
@@ -14,11 +15,14 @@ from migrations.runner import require_current
 from resolvers import supervisor
 from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.supervisor import Supervisor
+from resolvers.web.tokens import Tokens
 
 
 def command(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default: FIELDGRAPH_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: FIELDGRAPH_PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 takes a free one; default: FIELDGRAPH_PORT.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start Neo4j, the API and two workers; Ctrl-C ends them all.
@@ -36,17 +40,19 @@ async def _serve(settings: Settings, as_json: bool) -> None:
             await require_current(gateway)
             ours = Supervisor(settings)
             supervisor.on_signals(ours.end)
-            await ours.run(listener, on_start=lambda: _greet(settings, as_json))
+            await ours.run(listener, on_start=lambda: _greet(settings, listener, as_json))
     console.print("ended")
 
 
-def _greet(settings: Settings, as_json: bool) -> None:
-    base = f"http://{settings.host}:{settings.port}"
+def _greet(settings: Settings, listener: socket.socket, as_json: bool) -> None:
+    base = f"http://{settings.host}:{listener.getsockname()[1]}"
+    tokens = Tokens(settings.home)
     running = None if settings.neo4j_uri else server.find(settings)
     urls: dict[str, Any] = {
-        "login": f"{base}/",
+        "login": f"{base}/session?ticket={tokens.ticket(tokens.local())}",
         "graphql": f"{base}/graphql",
         "neo4j_browser": running.browser if running else None,
         "neo4j": running.uri if running else settings.neo4j_uri,
     }
-    emit(urls, as_json=as_json, text="\n".join(f"{name:14} {url}" for name, url in urls.items() if url))
+    text = "\n".join(f"{name.replace('_', ' '):14} {url}" for name, url in urls.items() if url)
+    emit(urls, as_json=as_json, text=f"{text}\nThe login works once, within a quarter of an hour; Ctrl-C ends it all.")

@@ -1,0 +1,129 @@
+"""A worker keeps leases alive, passes on what must stop, and writes how each run ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from graph.queries import prediction, runs, timeline, training
+from graph.queries.runs import RunRow
+from resolvers.executor import ChildDied, Executor
+from resolvers.pipe import Done
+from resolvers.services.context import Services
+from resolvers.services.submission import PredictionRequest, TrainingRequest, submit_prediction, submit_training
+from resolvers.worker import Worker
+from tests.resolvers.carried import ingest_carried
+from tests.resolvers.working import leased, worked
+
+pytestmark = pytest.mark.db
+
+
+async def _submitted(services: Services) -> RunRow:
+    return await runs.submit(
+        services.gateway, kind="training", config={}, capability="batch", dedup_key="k", rng_seed=0, inputs=[]
+    )
+
+
+@pytest.mark.parametrize(
+    ("done", "attempts", "state", "attempt"),
+    [
+        (Done(uid="", state="SUCCEEDED"), 1, "SUCCEEDED", 1),
+        (Done(uid="", state="CANCELLED"), 1, "CANCELLED", 1),
+        (Done(uid="", state="QUEUED"), 3, "QUEUED", 4),
+        (Done(uid="", state="FAILED", error_code="BAD", error_message="bad."), 1, "FAILED", 1),
+        (Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True), 1, "QUEUED", 2),
+        (Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True), 3, "FAILED", 3),
+        (Done(uid="", state="LOST"), 1, "RUNNING", 1),
+    ],
+)
+async def test_how_a_run_ends(services: Services, done: Done, attempts: int, state: str, attempt: int) -> None:
+    run = await leased(services, await _submitted(services))
+    for _ in range(attempts - 1):
+        await runs.transition(services.gateway, run.uid, "RUNNING", "QUEUED", run.lease_token)
+        run = await leased(services, run)
+    await Worker(services.gateway, services.settings, "batch")._finish(run, done)
+    now = await runs.run(services.gateway, run.uid)
+    assert (now.state, now.attempt) == (state, attempt)
+    if state == "FAILED":
+        assert (now.error_code, now.error_message) == (done.error_code, done.error_message)
+
+
+class _Child:
+    """Stands for the child: notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    async def stop(self, uid: str, *, lost: bool = False) -> None:
+        self.told.append((uid, lost))
+        if lost:
+            raise ChildDied(-9)  # telling a child that is gone must not end the heartbeat
+
+
+async def test_leases_outlive_long_work_and_cancellations_are_passed_on(services: Services) -> None:
+    impatient = services.settings.model_copy(update={"lease_seconds": 0.9})
+    kept, cancelled, lost = [
+        await leased(
+            services,
+            await runs.submit(
+                services.gateway, kind="training", config={}, capability="batch", dedup_key=None, rng_seed=0, inputs=[]
+            ),
+            lease_seconds=0.9,
+        )
+        for _ in range(3)
+    ]
+    child = _Child()
+    keeping = asyncio.create_task(
+        Worker(services.gateway, impatient, "batch")._keep(cast("Executor", child), [kept, cancelled, lost])
+    )
+    await runs.request_cancel(services.gateway, cancelled.uid)
+    await runs.transition(services.gateway, lost.uid, "RUNNING", "QUEUED", lost.lease_token)
+    await asyncio.sleep(2.5)
+    keeping.cancel()
+    assert sorted(child.told) == sorted([(cancelled.uid, False), (lost.uid, True)])
+    now = await services.gateway.read(
+        "MATCH (r:Run {uid: $uid}) RETURN r.lease_until > datetime() AS held", uid=kept.uid
+    )
+    assert now == [{"held": True}]
+
+
+async def test_two_workers_share_what_there_is(services: Services) -> None:
+    (sequence, *_) = await ingest_carried(services, sequences=3)
+    trained = await worked(
+        services, await submit_training(services, TrainingRequest(domain="fluid_dynamics", model="ridge"))
+    )
+    model = await training.model_of_run(services.gateway, trained.uid)
+    assert model is not None
+    workers = [Worker(services.gateway, services.settings, "interactive") for _ in range(2)]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    frames = await timeline.frames(services.gateway, sequence, 5, 24)
+    wanted = [
+        await submit_prediction(
+            services, PredictionRequest(checkpoint=str(model.best_checkpoint), snapshot=frame.uid, steps=2)
+        )
+        for frame in frames
+    ]
+    bad = await runs.submit(
+        services.gateway,
+        kind="prediction",
+        config={"checkpoint": "nothing", "snapshot": frames[0].uid, "steps": 1, "forcing": "frozen"},
+        capability="interactive",
+        dedup_key=None,
+        rng_seed=0,
+        inputs=[],
+    )
+    rows: list[RunRow] = []
+    async with asyncio.timeout(120):
+        while not rows or not all(row.finished for row in rows):
+            await asyncio.sleep(0.1)
+            rows = await runs.watch(services.gateway, [run.uid for run in [*wanted, bad]])
+    for worker in workers:
+        worker.end()
+    await asyncio.gather(*running)
+    ended: dict[str, Any] = {row.uid: (row.state, row.error_code, row.attempt) for row in rows}
+    assert ended.pop(bad.uid) == ("FAILED", "NOT_FOUND", 1)
+    assert set(ended.values()) == {("SUCCEEDED", None, 1)}
+    for run in wanted:
+        assert len(await prediction.predictions_of_run(services.gateway, run.uid)) == 1
