@@ -78,7 +78,7 @@ class GenerateInput:
     domain: str
     sequences: int = 1
     seed: int = 0
-    settings: JSON = strawberry.field(
-        default_factory=dict, description="What differs from the simulator's defaults (scale, steps, dt, …)."
+    settings: JSON | None = strawberry.field(
+        default=None, description="What differs from the simulator's defaults (scale, steps, dt, …)."
     )
     force: bool = False

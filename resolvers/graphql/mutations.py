@@ -66,7 +66,7 @@ class Mutation:
             domain=input.domain,
             sequences=input.sequences,
             seed=input.seed,
-            settings=cast("dict[str, object]", input.settings),
+            settings=cast("dict[str, object]", input.settings or {}),
             force=input.force,
         )
         row = await submission.submit_generation(info.context.services, request)

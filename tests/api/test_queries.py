@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 import httpx
 import pytest
+from graphql import get_introspection_query
 
 from graph.gateway import Gateway
 from tests.api.conftest import FRAMES, LEADS, World, ask, data
@@ -97,6 +98,12 @@ async def test_everything_can_be_read(operator: httpx.AsyncClient, world: World)
         "sequence": "Sequence",
     }
     assert [epoch["trainLoss"] for epoch in run["epochs"]] == [1.0, 0.5]
+
+
+async def test_the_schema_can_be_explored(operator: httpx.AsyncClient) -> None:
+    """GraphiQL's own first query; it is deep and long, and must pass the limits."""
+    found = await data(operator, get_introspection_query(input_value_deprecation=True))
+    assert {"EnergySnapshot", "TrainInput"} <= {one["name"] for one in found["__schema"]["types"]}
 
 
 async def test_what_is_not_there_is_null(operator: httpx.AsyncClient, world: World) -> None:
