@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum
 
 import strawberry
@@ -82,3 +83,13 @@ class GenerateInput:
         default=None, description="What differs from the simulator's defaults (scale, steps, dt, …)."
     )
     force: bool = False
+
+
+@strawberry.input(description="Make frames that were uploaded by PUT /arrays/{sha256} a stretch of a sequence.")
+class IngestArraysInput:
+    domain: str
+    source: str = strawberry.field(description="Name of the source; frames of one source make one sequence.")
+    frames: list[strawberry.ID] = strawberry.field(description="sha256 of each frame in order of time; 500 at most.")
+    dt: float | None = strawberry.field(default=None, description="Time step; null: the domain's own.")
+    first: int = strawberry.field(default=0, description="Step of the first frame where there is no calendar.")
+    start: datetime | None = strawberry.field(default=None, description="Time of the first frame where there is one.")

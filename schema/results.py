@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from schema.fields import Sequence
 from schema.runs import EvaluationRun, GenerationRun, PredictionRun, TrainingRun
 
 
@@ -40,3 +41,4 @@ CancelResult = Annotated[
     TrainingRun | PredictionRun | EvaluationRun | GenerationRun | InvalidInput | NotFound,
     strawberry.union("CancelResult"),
 ]
+IngestArraysResult = Annotated[Sequence | InvalidInput | NotFound | Conflict, strawberry.union("IngestArraysResult")]

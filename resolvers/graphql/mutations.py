@@ -9,10 +9,11 @@ import strawberry
 from graph.queries import runs
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
-from resolvers.services import submission
+from resolvers.services import submission, uploads
 from schema.described import described
-from schema.inputs import EvaluateInput, GenerateInput, PredictInput, TrainInput
-from schema.results import CancelResult, EvaluateResult, GenerateResult, PredictResult, TrainResult
+from schema.fields import Sequence
+from schema.inputs import EvaluateInput, GenerateInput, IngestArraysInput, PredictInput, TrainInput
+from schema.results import CancelResult, EvaluateResult, GenerateResult, IngestArraysResult, PredictResult, TrainResult
 
 
 @strawberry.type(description="Asks for work; the answer is a run in state QUEUED, or why there is none.")
@@ -76,3 +77,16 @@ class Mutation:
     async def cancel_run(self, info: Info, uid: strawberry.ID) -> CancelResult:
         row = await runs.request_cancel(info.context.services.gateway, uid)
         return cast("CancelResult", present.submitted(row))
+
+    @described("Make uploaded frames a stretch of a sequence; the same frames again add nothing.")
+    async def ingest_arrays(self, info: Info, input: IngestArraysInput) -> IngestArraysResult:
+        request = uploads.UploadRequest(
+            domain=input.domain,
+            source=input.source,
+            frames=tuple(input.frames),
+            dt=input.dt,
+            first=input.first,
+            start=input.start,
+        )
+        report = await uploads.ingest_uploads(info.context.services, request)
+        return cast("IngestArraysResult", await info.context.catalog.one(Sequence, report.sequence))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from nvp.atlas.canonical import canonical_bytes
 from tests.api.conftest import World, data
 
 pytestmark = pytest.mark.db
@@ -80,3 +83,70 @@ async def test_a_run_can_be_cancelled(operator: httpx.AsyncClient, world: World)
     assert cancelled["seq"] > run["seq"]
     missing = await result(operator, CANCEL, uid="none")
     assert (missing["__typename"], missing["label"], missing["uid"]) == ("NotFound", "Run", "none")
+
+
+INGEST = "mutation($input: IngestArraysInput!) { ingestArrays(input: $input) { __typename " + (
+    "... on Sequence { uid kind length first last height width dt snapshots { nodes { tIndex validTime array { sha256 }"
+    " next { tIndex } } } } " + PROBLEM + " } }"
+)
+
+
+async def uploaded(client: httpx.AsyncClient, *fields: np.ndarray[Any, Any]) -> list[str]:
+    """The hashes of fields that are in the store now."""
+    hashes = []
+    for field in fields:
+        content = canonical_bytes(field)
+        hashes.append(hashlib.sha256(content).hexdigest())
+        assert (await client.put(f"/arrays/{hashes[-1]}", content=content)).status_code in (200, 201)
+    return hashes
+
+
+async def test_uploaded_frames_become_a_sequence(operator: httpx.AsyncClient, world: World) -> None:
+    frames = await uploaded(operator, *(np.full((8, 16), 1.0 + k) for k in range(3)))
+    given = {"domain": "fluid_dynamics", "source": "uploaded", "frames": frames, "dt": 0.5}
+    first = await result(operator, INGEST, input=given)
+    assert (first["__typename"], first["kind"], first["length"]) == ("Sequence", "OBSERVED", 3)
+    assert (first["height"], first["width"], first["dt"]) == (8, 16, 0.5)
+    (more,) = await uploaded(operator, np.full((8, 16), 9.0))
+    again = await result(operator, INGEST, input=given | {"frames": [frames[2], more], "first": 2})
+    assert (again["uid"], again["length"]) == (first["uid"], 4)
+    nodes = again["snapshots"]["nodes"]
+    assert [node["tIndex"] for node in nodes] == [0, 1, 2, 3]
+    assert [node["next"] for node in nodes] == [[{"tIndex": 1}], [{"tIndex": 2}], [{"tIndex": 3}], []]
+    clash = await result(operator, INGEST, input=given | {"frames": [more]})
+    assert (clash["__typename"], clash["code"]) == ("Conflict", "FRAME_CONFLICT")
+
+
+async def test_uploaded_frames_may_have_a_calendar(operator: httpx.AsyncClient, world: World) -> None:
+    frames = await uploaded(operator, *(np.full((8, 8, 1), 280.0 + k) for k in range(2)))
+    given = {
+        "domain": "surface_temperature",
+        "source": "uploaded",
+        "frames": frames,
+        "start": "2019-03-01T02:00:00+02:00",
+    }
+    found = await result(operator, INGEST, input=given)
+    times = [node["validTime"][:16] for node in found["snapshots"]["nodes"]]
+    assert times == ["2019-03-01T00:00", "2019-03-01T01:00"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes", "code"),
+    [
+        ([np.zeros((8, 8)), np.zeros((8, 16))], {}, "BAD_SHAPE"),
+        ([np.zeros(8)], {}, "BAD_SHAPE"),
+        ([np.full((8, 8), -1.0)], {}, "BAD_VALUE"),
+        ([np.full((8, 8), np.nan)], {}, "BAD_VALUE"),
+        ([np.ones((7, 8))], {}, "BAD_SHAPE"),
+        ([], {}, "BAD_REQUEST"),
+        ([np.ones((8, 8))], {"dt": 0.0}, "BAD_REQUEST"),
+        ([np.ones((8, 8))], {"domain": "alchemy"}, "UNKNOWN_DOMAIN"),
+        ([], {"frames": ["0" * 64]}, "NOT_FOUND"),
+        ([], {"frames": ["../../etc/passwd"]}, "NOT_FOUND"),
+    ],
+)
+async def test_uploads_that_do_not_fit_are_refused(
+    operator: httpx.AsyncClient, world: World, fields: list[np.ndarray[Any, Any]], changes: dict[str, Any], code: str
+) -> None:
+    given = {"domain": "fluid_dynamics", "source": "bad", "frames": await uploaded(operator, *fields)}
+    assert (await result(operator, INGEST, input=given | changes))["code"] == code
