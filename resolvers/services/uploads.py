@@ -93,11 +93,13 @@ def _stack(store: ArrayStore, frames: Sequence[str]) -> Float32[np.ndarray, "t h
         if array.ndim != 3 or (arrays and array.shape != arrays[0].shape):
             wanted = arrays[0].shape if arrays else "(H, W, C)"
             raise FieldError("BAD_SHAPE", f"expected a frame of shape {wanted}, got {array.shape} in {sha256[:12]}….")
-        if array.size * len(frames) > MAX_NUMBERS:
+        if array.shape[0] % SIDE or array.shape[1] % SIDE:
             raise FieldError(
-                "TOO_LARGE",
-                f"expected at most {MAX_NUMBERS} numbers at once.",
-                next_step="Send fewer frames at a time.",
+                "BAD_SHAPE",
+                f"expected height and width in multiples of {SIDE}, got {array.shape[0]}×{array.shape[1]}.",
+                next_step="Crop or regrid before you upload.",
             )
+        if array.size * len(frames) > MAX_NUMBERS:
+            raise FieldError("TOO_LARGE", f"expected at most {MAX_NUMBERS} numbers.", next_step="Send fewer at a time.")
         arrays.append(array)
     return np.stack(arrays)
