@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from graphql import DocumentNode, build_schema, parse, print_ast, validate
 
 import schema as schema_package
 from graph.queries import catalog, listings
@@ -44,3 +47,14 @@ def test_the_command_prints_the_schema() -> None:
     code = "from resolvers.cli import main; import sys; sys.argv = ['fieldgraph', 'schema']; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip() == SDL.read_text("utf-8").rstrip()
+
+
+def test_the_documented_operations_are_valid() -> None:
+    """Each operation of docs/api.md by itself: a reader can paste it."""
+    text = (SDL.parents[1] / "docs/api.md").read_text("utf-8")
+    (block,) = re.findall(r"```graphql\n(.*?)```", text, re.DOTALL)
+    operations = parse(block).definitions
+    assert len(operations) == 7
+    for operation in operations:
+        document = DocumentNode(definitions=(operation,))
+        assert validate(build_schema(SDL.read_text("utf-8")), document) == [], print_ast(operation)
