@@ -151,7 +151,8 @@ def _set_first_password(settings: Settings, layout: Layout, classpath: tuple[Pat
     layout.password.unlink(missing_ok=True)
     with os.fdopen(os.open(layout.password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(given)
-    java.admin(layout, classpath, "dbms", "set-initial-password", given)
+    # after "--" a password may begin with a dash
+    java.admin(layout, classpath, "dbms", "set-initial-password", "--", given)
 
 
 def _spawn(command: list[str], console: Path) -> int:

@@ -49,11 +49,13 @@ class _Commands(typer.core.TyperGroup):
         return found
 
 
+commands = _Commands(
+    name="fieldgraph",
+    help="Evolving energy fields as a graph that can be asked about the future.",
+    no_args_is_help=True,
+)
+
+
 def main() -> None:
     """Entry point of `fieldgraph`."""
-    group = _Commands(
-        name="fieldgraph",
-        help="Evolving energy fields as a graph that can be asked about the future.",
-        no_args_is_help=True,
-    )
-    group()
+    commands()

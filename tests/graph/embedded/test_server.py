@@ -42,7 +42,8 @@ def own() -> Iterator[Settings]:
     ports = {"bolt_port": free_port(), "http_port": free_port()}
     command = [sys.executable, "-m", "tests.server_guard", str(home)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
-        yield Settings(_env_file=None, home=home, **ports, **SMALL_SERVER)
+        # a first password that neo4j-admin could take for an option; the session's own server has a generated one
+        yield Settings(_env_file=None, home=home, NEO4J_PASSWORD=SecretStr("-dash-first"), **ports, **SMALL_SERVER)
         guard.communicate()
 
 
@@ -50,7 +51,12 @@ def environment(settings: Settings) -> dict[str, str]:
     """What makes a process of its own see the same settings."""
     names = ("home", "cache", "bolt_port", "http_port", *SMALL_SERVER)
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("NEO4J_", "FIELDGRAPH_"))}
-    return outside | {f"FIELDGRAPH_{name.upper()}": str(getattr(settings, name)) for name in names}
+    ours = {f"FIELDGRAPH_{name.upper()}": str(getattr(settings, name)) for name in names}
+    return (
+        outside
+        | ours
+        | {"NEO4J_PASSWORD": settings.neo4j_password.get_secret_value() if settings.neo4j_password else ""}
+    )
 
 
 def cypher(settings: Settings, *statements: LiteralString) -> list[dict[str, Any]]:
