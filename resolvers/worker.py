@@ -130,31 +130,33 @@ class Worker:
             ending.cancel()
 
     async def _keep(self, executor: Executor, group: Sequence[RunRow]) -> None:
-        """Renew the leases until cancelled; tell the child what must stop, and end it where it does not."""
+        """Renew the leases until cancelled; end a child that does not stop what it was told to stop."""
         renewed = {run.uid: time.monotonic() for run in group}
         deadline: float | None = None
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
-            for run in group:
-                if run.uid in self._told:
-                    continue
-                try:
-                    lease = run.lease
-                    beat = await runs.heartbeat(self._gateway, lease.run, lease.token, self._settings.lease_seconds)
-                except Outage:
-                    if time.monotonic() - renewed[run.uid] < self._settings.lease_seconds:
-                        continue
-                    beat = None
-                if beat is None or beat.cancel_requested:
-                    self._told[run.uid] = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
-                    with suppress(ChildDied):  # then `_outcomes` knows
-                        await executor.stop(run.uid, lost=beat is None)
-                    deadline = deadline or time.monotonic() + GRACE_SECONDS
-                else:
-                    renewed[run.uid] = time.monotonic()
-            if deadline is not None and time.monotonic() > deadline:
-                await executor.kill()
+            await asyncio.gather(*(self._renew(executor, run, renewed) for run in group if run.uid not in self._told))
+            if all(run.uid in self._told for run in group):  # else those that go on need the child
+                deadline = deadline or time.monotonic() + GRACE_SECONDS
+                if time.monotonic() > deadline:
+                    await executor.kill()
+                    return
+
+    async def _renew(self, executor: Executor, run: RunRow, renewed: dict[str, float]) -> None:
+        """One sign of life; a cancellation or a lost lease is passed on to the child."""
+        lease = run.lease
+        try:
+            beat = await runs.heartbeat(self._gateway, lease.run, lease.token, self._settings.lease_seconds)
+        except Outage:  # Neo4j may come back before the lease runs out
+            if time.monotonic() - renewed[run.uid] < self._settings.lease_seconds:
                 return
+            beat = None
+        if beat is None or beat.cancel_requested:
+            self._told[run.uid] = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
+            with suppress(ChildDied):  # then `_outcomes` knows
+                await executor.stop(run.uid, lost=beat is None)
+        else:
+            renewed[run.uid] = time.monotonic()
 
     async def _finish(self, run: RunRow, done: Done) -> None:
         """Write the end of a run, or its return to the queue, under its lease."""

@@ -96,7 +96,8 @@ async def test_two_workers_share_what_there_is(services: Services) -> None:
     )
     model = await training.model_of_run(services.gateway, trained.uid)
     assert model is not None
-    workers = [Worker(services.gateway, services.settings, "interactive") for _ in range(2)]
+    patient = services.settings.model_copy(update={"lease_seconds": 20.0})
+    workers = [Worker(services.gateway, patient, "interactive") for _ in range(2)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     frames = await timeline.frames(services.gateway, sequence, 5, 24)
     wanted = [
