@@ -54,7 +54,8 @@ async def filled(_migrated: Gateway) -> Gateway:
     await builders.trained(_migrated, stop=200)
     for source in ("two", "three"):
         await builders.append(_migrated, 0, 200, source=source)
-    for _ in range(20):
+    # many against the few that have inputs, or to read them all would be the better plan
+    for _ in range(150):
         await builders.submit(_migrated)
     # plans made while the graph was empty would be kept for a while
     await _migrated.execute_schema("CALL db.clearQueryCaches()")
