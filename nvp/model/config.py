@@ -19,8 +19,8 @@ SOURCE = "source"
 # size → widths of the energy path at 1/2, 1/4 and 1/8 of the resolution, residual blocks per level, length of z_t
 _SIZES: Mapping[Size, tuple[tuple[int, int, int], int, int]] = {
     "tiny": ((16, 32, 32), 1, 128),
-    "small": ((32, 64, 128), 1, 512),
-    "base": ((96, 192, 256), 2, 512),
+    "small": ((32, 64, 96), 1, 512),
+    "base": ((96, 160, 224), 2, 512),
 }
 
 
@@ -138,7 +138,6 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         widths=widths,
         blocks=blocks,
         latent=latent,
-        dropout=0.1 if calendar else 0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -15,25 +15,22 @@ _SECONDS_OF_DAY = 86_400
 _SECONDS_OF_YEAR = 31_556_952
 
 
-A = TypeVar("A")
-
-
-class Inputs(NamedTuple, Generic[A]):
+class Inputs(NamedTuple):
     """A batch of states at time t: of numpy arrays on the host, of JAX arrays in the network; float32."""
 
     # (b, k, h, w, c): E_{t-K+1} … E_t
-    history: A
+    history: Any
     # (b, h, w, x): context fields at t, stacked along the channels in order of `config.context`
-    context: A
+    context: Any
     # (b, p): parameters in order of `config.parameters`
-    parameters: A
+    parameters: Any
     # (b, 2): share of the day and of the year that has passed at t, 0 … 1; zeros without a calendar
-    clock: A
+    clock: Any
     # (b): time step in the domain's unit (seconds where there is a calendar)
-    dt: A
+    dt: Any
 
 
-def inputs_of(config: NVPConfig, window: Window) -> Inputs[np.ndarray]:
+def inputs_of(config: NVPConfig, window: Window) -> Inputs:
     """Inputs at frame t of each start; raises `FieldError` where the window lacks what the network was told."""
     n, frames, height, width, channels = window.history.shape
     if frames != config.history or channels != config.channels:

@@ -64,7 +64,7 @@ class NVP(nnx.Module):
         self.climate = _fitted(statistics.climate)
         c, k = config.channels, config.history
         # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
-        self.hints = 3 + (1 if config.moves else 2 * (k > 1)) + (config.site is not None)
+        self.hints = 3 + (1 if config.moves else 3 * (k > 1)) + (config.site is not None)
         self.edges = 2 * (config.head == "conserving" and config.open)
         fluxes = 2 if config.head == "conserving" else 0
         self.unet = UNet(
@@ -87,7 +87,7 @@ class NVP(nnx.Module):
         """Along y and x."""
         return self.config.boundary_y, self.config.boundary_x
 
-    def __call__(self, inputs: Inputs[Array], key: PRNGKeyArray | None = None) -> Prediction:
+    def __call__(self, inputs: Inputs, key: PRNGKeyArray | None = None) -> Prediction:
         config, c = self.config, self.config.channels
         state = inputs.history[:, -1]
         mean, unit, step = self._units(state)
@@ -132,7 +132,7 @@ class NVP(nnx.Module):
         unit = jnp.sqrt(variance + floor**2)
         return mean, unit, unit
 
-    def _changes(self, inputs: Inputs[Array], step: Float[Array, "b 1 1 c"]) -> list[Array]:
+    def _changes(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> list[Array]:
         """Changes between the given frames, latest first, less what the hour explains."""
         changes = []
         for k in range(1, self.config.history):
@@ -142,7 +142,7 @@ class NVP(nnx.Module):
             changes.append(change / step)
         return changes
 
-    def _context(self, inputs: Inputs[Array], step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
+    def _context(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
         """Displacement u·dt where the velocity is given, and the other fields: Q·dt in units of the change."""
         displacement, known, at = None, [], 0
         for name, channels in self.config.context:
@@ -178,7 +178,9 @@ class NVP(nnx.Module):
             frames.append(frames[-1] - change / ratio)
         velocity = motion(frames, [change / ratio for change in changes], self.boundaries)
         seen = -(velocity[..., 0] * gx + velocity[..., 1] * gy) * ratio
-        return [*guesses, changes[0], seen], [gx, gy, velocity[..., 0], velocity[..., 1]]
+        # the last change goes on where it is, or moves along: heating stays, fronts travel
+        along = carried(changes[0], velocity.mean(axis=-2), self.boundaries)
+        return [*guesses, changes[0], seen, along], [gx, gy, velocity[..., 0], velocity[..., 1]]
 
     def _climate(self, day: Float[Array, "b"]) -> Float[Array, "b h w c"]:
         """Mean change over the step that begins at this share of the day."""
@@ -186,7 +188,7 @@ class NVP(nnx.Module):
         hour = jnp.floor(day * HOURS + 1e-3).astype(jnp.int32) % HOURS
         return jnp.take(self.climate[...], hour, axis=0)
 
-    def _scalars(self, inputs: Inputs[Array], mean: Array, unit: Array) -> Float[Array, "b s"]:
+    def _scalars(self, inputs: Inputs, mean: Array, unit: Array) -> Float[Array, "b s"]:
         b = mean.shape[0]
         if self.config.head == "conserving":
             level = jnp.log((jnp.abs(mean) + unit * 1e-6) / unit).reshape(b, -1)
@@ -203,7 +205,7 @@ class NVP(nnx.Module):
             parts += [jnp.cos(angles), jnp.sin(angles)]
         return jnp.concatenate(parts, axis=-1)
 
-    def _source(self, inputs: Inputs[Array]) -> Float[Array, "b h w"]:
+    def _source(self, inputs: Inputs) -> Float[Array, "b h w"]:
         """Q·dt."""
         at = 0
         for name, channels in self.config.context:

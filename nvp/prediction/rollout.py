@@ -56,7 +56,7 @@ class NetworkForecaster:
 
     def _roll_out(
         self,
-        inputs: Inputs[np.ndarray],
+        inputs: Inputs,
         later: Float[np.ndarray, "n s h w x"] | None,
         times: list[Float[np.ndarray, "n 2"]],
         chosen: np.ndarray,

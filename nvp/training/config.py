@@ -83,11 +83,11 @@ def suited(config: TrainingConfig, model: NVPConfig) -> TrainingConfig:
     site = model.site is not None
     defaults: dict[str, Any] = {
         "history": model.history,
-        "epochs": 60 if site else 30,
+        "epochs": 12 if site else 30,
         "batch": 8,
-        "learning_rate": 1e-3 if site else 2e-3,
-        "weight_decay": 0.05 if site else 1e-4,
-        "dropout": 0.1 if site else 0.0,
-        "patience": 20 if site else 1000,
+        "learning_rate": 5e-4 if site else 2e-3,
+        "weight_decay": 0.5 if site else 1e-4,
+        "dropout": 0.3 if site else 0.0,
+        "patience": 8 if site else 1000,
     }
     return replace(config, **{name: value for name, value in defaults.items() if getattr(config, name) is None})

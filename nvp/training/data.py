@@ -64,7 +64,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.index)
 
-    def batch(self, numbers: Int[np.ndarray, "b"]) -> tuple[Inputs[np.ndarray], Float[np.ndarray, "b h w c"]]:
+    def batch(self, numbers: Int[np.ndarray, "b"]) -> tuple[Inputs, Float[np.ndarray, "b h w c"]]:
         """Inputs at t and the truth at t+1 of these windows."""
         config = self.config
         chosen = [(self.series[i], int(t)) for i, t in self.index[numbers]]
@@ -83,7 +83,7 @@ class Examples:
 
     def epoch(
         self, epoch: int, *, batch: int, rng_seed: int, augment: bool
-    ) -> Iterator[tuple[Inputs[np.ndarray], Float[np.ndarray, "b h w c"]]]:
+    ) -> Iterator[tuple[Inputs, Float[np.ndarray, "b h w c"]]]:
         """The batches of one pass, all of the same size; a rest that does not fill one is left to other epochs."""
         rng = np.random.default_rng((rng_seed, epoch))
         order = rng.permutation(len(self))
@@ -110,8 +110,8 @@ def unbroken(series: Series, history: int) -> list[int]:
 
 
 def symmetry(
-    config: NVPConfig, inputs: Inputs[np.ndarray], truth: Float[np.ndarray, "b h w c"], rng: np.random.Generator
-) -> tuple[Inputs[np.ndarray], Float[np.ndarray, "b h w c"]]:
+    config: NVPConfig, inputs: Inputs, truth: Float[np.ndarray, "b h w c"], rng: np.random.Generator
+) -> tuple[Inputs, Float[np.ndarray, "b h w c"]]:
     """One random symmetry of the domain for the whole batch: flips, a transposition, shifts along periodic axes."""
     square = truth.shape[1] == truth.shape[2] and config.boundary_x == config.boundary_y
     flip_y, flip_x, transpose = (bool(x) for x in rng.integers(0, 2, 3))

@@ -78,7 +78,7 @@ def train_step(
     config: TrainingConfig,
     state: TrainState,
     constants: Weights,
-    inputs: Inputs[Any],
+    inputs: Inputs,
     truth: Float[Array, "b h w c"],
     rate: Float[Array, ""],
 ) -> tuple[TrainState, Loss]:
@@ -91,7 +91,8 @@ def train_step(
         return terms.error + config.variance_weight * terms.likelihood, terms
 
     gradients, terms = jax.grad(objective, has_aux=True)(state.params)
-    direction, opt_state = optimizer(config).update(gradients, state.opt_state, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer powers
+        direction, opt_state = optimizer(config).update(gradients, state.opt_state, state.params)
     params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
     # a decay that grows with the number of steps replaces the correction of the mean's bias
     n = state.step.astype(jnp.float32)
@@ -101,7 +102,7 @@ def train_step(
 
 
 @partial(jax.jit, static_argnames=("graph",))
-def predict_step(graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, inputs: Inputs[Any]) -> Any:
+def predict_step(graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, inputs: Inputs) -> Any:
     """One step ahead, as a `Prediction`."""
     prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs)
     return prediction

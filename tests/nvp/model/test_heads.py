@@ -1,0 +1,101 @@
+"""The conserving head keeps its two promises for any network output, and does nothing where the network is silent."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nvp.dynamics.domain import Boundary
+from nvp.model import heads
+
+SHAPES = [(64, 64), (128, 128), (128, 384)]
+BOUNDARIES: list[tuple[Boundary, Boundary]] = [("periodic", "periodic"), ("wall", "periodic"), ("open", "wall")]
+
+
+def hostile(shape: tuple[int, int]) -> np.ndarray:
+    """Maps that break careless sums: one-hot, empty, uniform, spikes on a floor, twelve orders of magnitude."""
+    rng = np.random.default_rng(0)
+    one_hot = np.zeros(shape)
+    one_hot[3, 5] = 1e6
+    spikes = np.full(shape, 1e-3)
+    spikes[::16, ::16] = 1e5
+    wide = 10.0 ** rng.uniform(-6, 6, shape)
+    return np.stack([one_hot, np.zeros(shape), np.full(shape, 0.1), spikes, wide]).astype(np.float32)
+
+
+@pytest.mark.parametrize("boundaries", BOUNDARIES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_output_conserves_and_stays_positive(shape: tuple[int, int], boundaries: tuple[Boundary, Boundary]) -> None:
+    base = hostile(shape)
+    n = len(base)
+    unit = base.std(axis=(1, 2)) * 3
+    random = np.random.default_rng(1).standard_normal((3, n, *shape)) * unit[None, :, None, None]
+    flux_x, flux_y, change = jnp.asarray(random, jnp.float32)
+    edges = (flux_x[:, :, 0], flux_y[:, 0, :])
+    parts = jax.jit(heads.conserve, static_argnums=5)(jnp.asarray(base), flux_x, flux_y, change, edges, boundaries)
+    state, outflow = (np.asarray(part, np.float64) for part in parts)
+    held = base.astype(np.float64).sum(axis=(1, 2))
+    assert np.isfinite(state).all()
+    assert state.min() >= 0
+    if "open" not in boundaries:
+        assert (outflow == 0).all()
+    wrong = np.abs(state.sum(axis=(1, 2)) + outflow - held) / np.where(held > 0, held, 1)
+    # relative to what was there or came in, whichever is more
+    assert (wrong / np.maximum(1, np.abs(outflow) / np.where(held > 0, held, 1)) < 1e-5).all(), wrong
+    assert not np.allclose(state[0], base[0])
+
+
+@pytest.mark.parametrize("boundaries", BOUNDARIES)
+def test_silence_is_the_base_bit_for_bit(boundaries: tuple[Boundary, Boundary]) -> None:
+    base = jnp.asarray(hostile((64, 64)))
+    zero = jnp.zeros_like(base)
+    state, _ = heads.conserve(base, zero, zero, zero, (zero[:, :, 0], zero[:, 0, :]), boundaries)
+    assert np.array_equal(state, base)
+
+
+def test_positivity_acts_only_where_something_is_negative() -> None:
+    raw = np.random.default_rng(0).uniform(0.5, 1, (1, 64, 64)).astype(np.float32)
+    assert np.array_equal(heads.positive(jnp.asarray(raw), ("periodic", "periodic")), raw)
+    raw[0, 20, 30] = -0.5
+    filled = np.asarray(heads.positive(jnp.asarray(raw), ("periodic", "periodic")))
+    assert filled[0, 20, 30] == 0
+    touched = np.argwhere(filled[0] != raw[0])
+    assert np.abs(touched - [20, 30]).max() <= 1
+    assert np.isclose(filled.sum(), raw.sum(), rtol=1e-6)
+
+
+def test_flux_moves_energy_to_the_next_cell_and_out_of_open_edges() -> None:
+    base, zero = jnp.ones((1, 8, 8)), jnp.zeros((1, 8, 8))
+    flux_x = zero.at[0, 2, 3].set(0.25)
+    state, _ = heads.conserve(base, flux_x, zero, zero, None, ("periodic", "periodic"))
+    assert np.isclose(float(state[0, 2, 3]), 0.75)
+    assert np.isclose(float(state[0, 2, 4]), 1.25)
+    flux_x = flux_x.at[0, 2, 7].set(0.5)
+    edges = (jnp.zeros((1, 8)), jnp.zeros((1, 8)))
+    state, outflow = heads.conserve(base, flux_x, zero, zero, edges, ("wall", "open"))
+    assert np.isclose(float(outflow[0]), 0.5)
+    assert np.isclose(float(state[0, 2, 0]), 1.0)
+
+
+def test_sum_of_a_million_cells_is_exact_to_single_precision() -> None:
+    values = np.random.default_rng(0).lognormal(0, 3, (2, 1024, 1024)).astype(np.float32)
+    exact = values.astype(np.float64).sum(axis=(1, 2))
+    assert (np.abs(np.asarray(heads.total(jnp.asarray(values))) - exact) / exact < 1e-6).all()
+
+
+def test_gradient_reaches_flux_and_change() -> None:
+    base = np.random.default_rng(0).uniform(0, 1, (1, 8, 8)).astype(np.float32)
+    random = 0.4 * np.random.default_rng(1).standard_normal((3, 1, 8, 8)).astype(np.float32)
+
+    @jax.jit
+    def objective(parts: jax.Array) -> jax.Array:
+        state, _ = heads.conserve(jnp.asarray(base), *parts, None, ("periodic", "wall"))
+        return jnp.sum(state**2)
+
+    gradient = jax.grad(objective)(jnp.asarray(random))
+    direction = np.random.default_rng(2).standard_normal(random.shape).astype(np.float32)
+    ahead, behind = (float(objective(jnp.asarray(random + sign * 1e-3 * direction))) for sign in (1, -1))
+    # the demand of the fullest window is held constant in the gradient, hence the wide margin
+    assert np.isclose(float(jnp.sum(gradient * direction)), (ahead - behind) / 2e-3, rtol=0.1)
