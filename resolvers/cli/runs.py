@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from graph.queries import runs
 from graph.queries.runs import RunRow
 from resolvers.cli.follow import opened
-from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.cli.output import JsonOption, emit, run
 
 app = typer.Typer(no_args_is_help=True, help="List, show and cancel runs.", rich_markup_mode=None)
 
@@ -33,11 +34,13 @@ def list_(
     if as_json:
         emit({"runs": [_shown(row) for row in found]}, as_json=True)
         return
-    table = Table("run", "kind", "state", "attempt", "progress", "message", box=None)
+    table = Table(box=None)
+    for name in ("run", "kind", "state", "attempt", "progress", "message"):
+        table.add_column(name, no_wrap=name == "run")
     for row in found:
         text = row.error_message or row.message
         table.add_row(row.uid, row.kind, row.state, str(row.attempt), f"{row.progress:.0%}", text)
-    console.print(table)
+    Console(highlight=False).print(table)
 
 
 @app.command()
