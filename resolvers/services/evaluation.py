@@ -1,7 +1,8 @@
 """Evaluation: how good checkpoints are on stretches of sequences, beside the baselines.
 
 One Evaluation per checkpoint goes into the graph. Several checkpoints are rng seeds of one configuration: each of their
-evaluations then also holds the mean over seeds, under `over_seeds`.
+evaluations then also holds the mean over seeds, under `over_seeds`. Ridge regression learns from the split's training
+part and chooses its penalty on the validation part.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from resolvers.task import Task
 
 
 async def execute(services: Services, run: RunRow, task: Task) -> None:
-    """Score the checkpoints of `run.config` on its parts; ridge learns from the split's training part."""
+    """Score the checkpoints of `run.config` on its parts."""
     config = run.config
     checkpoints = [await training.checkpoint(services.gateway, uid) for uid in config["checkpoints"]]
     split = await splits.split(services.gateway, checkpoints[0].model.split)
     scored = [Stretch(**part) for part in config["parts"]]
     series = await _series(services, scored)
-    fit = await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of("train")])
+    fit, validation = [
+        await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of(role)])
+        for role in ("train", "val")
+    ]
     results = []
     for number, checkpoint in enumerate(checkpoints):
         forecaster = await task.compute(forecaster_of, services.store, checkpoint)
@@ -38,6 +42,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
                 forecaster,
                 series,
                 fit=fit,
+                validation=validation,
                 stride=config["stride"],
                 progress=_progress(task, number, len(checkpoints)),
             )
