@@ -210,7 +210,8 @@ class NVP(nnx.Module):
         at = 0
         for name, channels in self.config.context:
             if name == SOURCE:
-                return inputs.context[..., at] * inputs.dt[:, None, None]
+                heat: Array = inputs.context[..., at] * inputs.dt[:, None, None]
+                return heat
             at += channels
         return jnp.zeros(inputs.history.shape[:1] + inputs.history.shape[2:4], inputs.history.dtype)
 

@@ -84,9 +84,9 @@ def suited(config: TrainingConfig, model: NVPConfig) -> TrainingConfig:
     defaults: dict[str, Any] = {
         "history": model.history,
         "epochs": 12 if site else 30,
-        "batch": 8,
+        "batch": 4 if site else 8,
         "learning_rate": 5e-4 if site else 2e-3,
-        "weight_decay": 0.5 if site else 1e-4,
+        "weight_decay": 1.0 if site else 1e-4,
         "dropout": 0.3 if site else 0.0,
         "patience": 8 if site else 1000,
     }
