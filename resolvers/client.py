@@ -11,6 +11,7 @@ import httpx
 
 from graph.errors import GraphError, Outage
 
+POLL_SECONDS = 0.5
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 RUN = """
@@ -59,7 +60,9 @@ class Client:
         uid: str = result["uid"]
         return uid
 
-    async def finish(self, run: str, *, on_progress: Callable[[float, str], None]) -> None:
+    async def finish(
+        self, run: str, *, on_progress: Callable[[float, str], None], poll_seconds: float = POLL_SECONDS
+    ) -> None:
         """Wait until the run has ended, telling its progress (0 … 1) and message; a run that failed is raised."""
         while True:
             state = (await self.execute(RUN, uid=run))["run"]
@@ -67,7 +70,7 @@ class Client:
                 on_progress(1.0, "")
                 break
             on_progress(state["progress"], state["message"])
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(poll_seconds)
         if state["state"] != "SUCCEEDED":
             raise GraphError(
                 "RUN_FAILED",

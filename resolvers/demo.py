@@ -94,6 +94,8 @@ class DemoResult:
     # as `fieldgraph evaluate` prints them
     scores: Mapping[str, Any]
     checkpoint: str
+    # what was simulated
+    sequences: tuple[str, ...]
     # a held-out snapshot and the rollout from it
     start: str
     # seconds of each step
@@ -131,10 +133,11 @@ async def run_demo(client: Client, config: DemoConfig, *, on_progress: OnProgres
         settings={"scale": config.scale, "steps": config.steps},
     )
     made = (await client.execute(SEQUENCES, run=generation))["run"]["sequences"]
+    sequences = tuple(sequence["uid"] for sequence in made)
     training = await step(
         "train",
         TRAIN,
-        sequences=[sequence["uid"] for sequence in made],
+        sequences=sequences,
         model=config.model,
         seconds=config.seconds,
         seed=config.seed,
@@ -148,4 +151,4 @@ async def run_demo(client: Client, config: DemoConfig, *, on_progress: OnProgres
     frames = (await client.execute(START, sequence=held_out, after=config.start + 1))["sequence"]["snapshots"]
     start = frames["edges"][-1]["node"]["uid"]
     await step("predict", PREDICT, checkpoint=checkpoint, snapshot=start, steps=config.rollout)
-    return DemoResult(scores=scores, checkpoint=checkpoint, start=start, steps=seconds)
+    return DemoResult(scores=scores, checkpoint=checkpoint, sequences=sequences, start=start, steps=seconds)

@@ -24,6 +24,7 @@ COMMANDS = {
     "worker": "Start one worker.",
     "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",
     "migrate": "Bring the graph's schema up to date.",
+    "bench": "Measure, with the machine beside the figures.",
     "doctor": "Check this installation.",
     "schema": "Print the GraphQL schema.",
 }

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from graph.embedded import server
 from graph.embedded.conf import Layout
-from graph.errors import Outage
 from graph.queries.census import Census, census
 from graph.settings import Settings
 from migrations.runner import migrate
 from resolvers import supervisor
-from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.cli.bars import Bars
+from resolvers.cli.output import JsonOption, emit, run
 from resolvers.client import Client
 from resolvers.demo import DemoConfig, DemoResult, run_demo
-from resolvers.supervisor import Supervisor
+from resolvers.serving import serving
 from resolvers.web.tokens import Tokens
-
-READY_SECONDS = 60.0  # for the API to answer after its process has begun
-STEPS = ("simulate", "train", "evaluate", "predict")
 
 
 def command(
@@ -58,8 +51,8 @@ async def _demo(settings: Settings, config: DemoConfig, *, keep: bool, as_json: 
     began = time.monotonic()
     async with supervisor.neo4j(settings) as gateway:
         await migrate(gateway)
-        async with _serving(settings) as (url, ending):
-            with _Bars() as bars:
+        async with serving(settings) as url:
+            with Bars() as bars:
                 async with Client(url, token=Tokens(settings.home).local()) as client:
                     result = await run_demo(client, config, on_progress=bars.update)
             counts = await census(gateway)
@@ -70,64 +63,10 @@ async def _demo(settings: Settings, config: DemoConfig, *, keep: bool, as_json: 
                 text=_as_text(result, counts, seconds, _where(settings, url) if keep else None),
             )
             if keep:
+                ending = asyncio.Event()
                 supervisor.on_signals(ending.set)
                 await ending.wait()
     return result.passed
-
-
-@asynccontextmanager
-async def _serving(settings: Settings) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """The API and both workers while the block runs: their address, and an event that says somebody wants to end."""
-    ending = asyncio.Event()
-    with supervisor.listen(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        url = f"http://{host}:{port}"
-        ours = Supervisor(settings)
-        running = asyncio.create_task(ours.run(listener, on_start=lambda: None))
-        try:
-            await _until_ready(url)
-            yield url, ending
-        finally:
-            ours.end()
-            await running
-
-
-async def _until_ready(url: str) -> None:
-    async with httpx.AsyncClient() as http:
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                if (await http.get(f"{url}/readyz")).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
-    raise Outage(
-        "API_NOT_READY",
-        f"expected the API to answer within {READY_SECONDS:.0f} s, got nothing.",
-        next_step="See `fieldgraph doctor`.",
-    )
-
-
-class _Bars:
-    """A progress bar for each step, on stderr."""
-
-    def __init__(self) -> None:
-        columns = TextColumn("{task.fields[name]:9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-        self._progress = Progress(*columns, TextColumn("{task.description}"), console=console)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, name: str, done: float, message: str) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task("", name=name, total=1.0)
-        self._progress.update(self._tasks[name], completed=done, description=message)
 
 
 def _as_json(result: DemoResult, counts: Census, seconds: float) -> dict[str, Any]:
