@@ -22,6 +22,7 @@ from neo4j import AsyncManagedTransaction
 from graph import identity
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
+from graph.queries.leases import Lease, fence
 from graph.queries.states import NewState
 
 Origin = Literal["Observed", "Simulated"]
@@ -156,18 +157,23 @@ async def append_segment(
     label: Origin,
     *,
     replace: bool = False,
-    generation_run: str | None = None,
+    lease: Lease | None = None,
 ) -> Appended | Stale:
     """Add a segment and its snapshots to the graph, all or nothing.
 
-    A segment that is already recorded adds nothing. `generation_run` is the uid of the Run that made the sequence.
-    Raises Conflict for a frame that the graph holds with another sha256 (unless `replace`, which overwrites it) or a
-    sequence of another shape, NotFound for an unknown domain, GraphError where frames and segment disagree.
+    A segment that is already recorded adds nothing. `lease` is that of the Run that made the sequence, which is linked
+    to it. Raises LeaseLost, Conflict for a frame that the graph holds with another sha256 (unless `replace`, which
+    overwrites it) or a sequence of another shape, NotFound for an unknown domain, GraphError where frames and segment
+    disagree.
     """
     _check(segment, frames)
 
     async def work(tx: AsyncManagedTransaction) -> Appended | Stale:
-        anchor = await _lock(tx, sequence, segment, label, generation_run)
+        if lease is not None:
+            await fence(tx, lease)
+        anchor = await _lock(tx, sequence, segment, label)
+        if lease is not None:
+            await tx.run(_GENERATED, uid=sequence.uid, run=lease.run)
         present = {
             record["step"]: record["sha256"]
             async for record in await tx.run(
@@ -199,7 +205,6 @@ async def _lock(
     sequence: NewSequence,
     segment: NewSegment,
     label: Origin,
-    generation_run: str | None,
 ) -> int:
     """Create the Sequence or take its lock; the step that is its t_index 0."""
     shape = {"height": sequence.height, "width": sequence.width, "dt": sequence.dt}
@@ -230,8 +235,6 @@ async def _lock(
                 f"expected {name} = {locked[name]!r} as in sequence {sequence.uid!r}, got {given!r}.",
                 next_step="Give this data another source name (`--source`).",
             )
-    if generation_run is not None:
-        await tx.run(_GENERATED, uid=sequence.uid, run=generation_run)
     return int(locked["anchor"])
 
 

@@ -50,7 +50,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
                     recipe=sequence.recipe,
                     generator=sequence.generator,
                     label="Simulated",
-                    run=run.uid,
+                    lease=task.lease,
                     rng_seed=sequence.rng_seed,
                 )
         found = [sequence.uid for sequence, there in zip(batch, present, strict=True) if there]

@@ -20,6 +20,7 @@ import numpy as np
 
 from graph.errors import GraphError, Outage
 from graph.queries import sequences, timeline
+from graph.queries.leases import Lease, LeaseLost
 from graph.queries.sequences import NewFrame, NewSegment, NewSequence, Origin, Stale
 from nvp.atlas.canonical import digests
 from nvp.atlas.checks import check_units, check_values
@@ -155,12 +156,12 @@ async def ingest_series(
     recipe: Mapping[str, Any],
     generator: str,
     label: Origin,
-    run: str | None = None,
+    lease: Lease | None = None,
     rng_seed: int | None = None,
     progress: Progress | None = None,
     append: bool = True,
 ) -> IngestReport:
-    """Ingest a series from memory; `run` is the uid of the Run that made it. Raises as `ingest_file`.
+    """Ingest a series from memory; `lease` is that of the Run that made it. Raises LeaseLost, and as `ingest_file`.
 
     Its frames' absolute steps follow from `valid_time`, or are counted from `first` where it has none.
     """
@@ -174,7 +175,7 @@ async def ingest_series(
         generator=generator,
         rng_seed=rng_seed,
     )
-    return await _ingest(services, sequence, (series,), label=label, append=append, run=run, progress=progress)
+    return await _ingest(services, sequence, (series,), label=label, append=append, lease=lease, progress=progress)
 
 
 async def _ingest(
@@ -185,7 +186,7 @@ async def _ingest(
     label: Origin,
     append: bool,
     replace: bool = False,
-    run: str | None = None,
+    lease: Lease | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
@@ -209,7 +210,7 @@ async def _ingest(
             if progress:
                 progress(len(frames) - len(todo), len(frames))
             outcome = await _append(
-                services, sequence, piece, label=label, run=run, signed=spec.signed, replace=replace
+                services, sequence, piece, label=label, lease=lease, signed=spec.signed, replace=replace
             )
             if isinstance(outcome, Stale):
                 break
@@ -265,7 +266,7 @@ async def _append(
     piece: Series,
     *,
     label: Origin,
-    run: str | None,
+    lease: Lease | None,
     signed: bool,
     replace: bool,
 ) -> sequences.Appended | Stale:
@@ -275,10 +276,10 @@ async def _append(
     segment = NewSegment(first_step=piece.first, length=len(piece), uri=stored.uri, sha256=stored.sha256)
     try:
         outcome = await sequences.append_segment(
-            services.gateway, sequence, segment, frames, label, replace=replace, generation_run=run
+            services.gateway, sequence, segment, frames, label, replace=replace, lease=lease
         )
-    except Outage:
-        # the server may have committed before it went away: the file stays, and running again will tell
+    except (Outage, LeaseLost):
+        # the server may have committed before it went away, or the run's next attempt made the very same file: it stays
         raise
     except GraphError:
         _discard(services, stored)

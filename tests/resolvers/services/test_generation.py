@@ -8,6 +8,7 @@ import pytest
 
 from graph.gateway import Gateway
 from graph.queries import runs
+from graph.queries.leases import LeaseLost
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.atlas.store import ArrayStore
@@ -106,6 +107,22 @@ async def test_a_cancelled_run_goes_on_where_it_stopped(services: Services) -> N
     assert (await counts(services))["sequences"] == generation.BATCH
     await generation.execute(services, row, Task(services.gateway, row))
     assert await counts(services) == {"sequences": 5, "snapshots": 15, "next": 10, "generated": 5, "found": 0}
+
+
+async def test_a_run_whose_lease_is_lost_writes_nothing(services: Services) -> None:
+    """The next attempt makes the same files, so that the lost one must leave them where they are."""
+    row, task = await leased(services, REQUEST)
+
+    async def silent(fraction: float, message: str) -> None:
+        """Lost between two reports: only the fence can tell."""
+
+    task.report = silent  # type: ignore[method-assign]
+    await runs.transition(services.gateway, row.uid, "RUNNING", "QUEUED", row.lease_token)
+    with pytest.raises(LeaseLost):
+        await generation.execute(services, row, task)
+    assert (await counts(services))["sequences"] == 0
+    (file,) = services.store.root.glob("segments/*/*.h5")
+    assert file.stat().st_size > 0
 
 
 async def test_bad_settings_are_refused(services: Services) -> None:
