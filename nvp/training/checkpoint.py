@@ -1,7 +1,8 @@
 """Checkpoints: a directory with `config.json`, what is in it, and `arrays/`, by orbax.
 
 A directory appears complete or not at all (written beside its place, then renamed). `config.json` holds the sha256 of
-the arrays in path order, and loading compares: a truncated or altered checkpoint is an error, never a wrong model.
+each file and of the arrays in path order, and loading compares both, the files before they are opened: a truncated or
+altered checkpoint is an error, never a wrong model.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             checkpointer.save((place / _ARRAYS).absolute(), args=ocp.args.PyTreeSave(dict(arrays)))
-        text = json.dumps({**manifest, "sha256": digest}, indent=1, sort_keys=True, allow_nan=False)
+        facts = {**manifest, "sha256": digest, "files": _files(place / _ARRAYS)}
+        text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
         (place / _MANIFEST).write_text(text, encoding="utf-8")
         if directory.exists():
             shutil.rmtree(directory)
@@ -91,6 +93,8 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     try:
         manifest: dict[str, Any] = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["files"] != _files(directory / _ARRAYS):
+            raise ValueError("files that were altered or lost")
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             names = checkpointer.metadata((directory / _ARRAYS).absolute()).item_metadata.tree
             as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
@@ -100,7 +104,7 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except Exception as error:  # orbax and its storage raise types of their own for each kind of damage
         raise FieldError(
             "BAD_CHECKPOINT",
-            f"expected a complete checkpoint in {directory}, got {type(error).__name__}.",
+            f"expected a complete checkpoint in {directory}, got {error or type(error).__name__}.",
             next_step="Restore it from a copy, or train again.",
         ) from error
     if parameters_digest(arrays) != manifest.get("sha256"):
@@ -141,6 +145,12 @@ def load_model(
     )
     graph, params, constants = split(NVP(config, statistics, rng=np.random.default_rng(0)))
     return graph, tree_of(arrays, params, "params/"), tree_of(arrays, constants, "constants/"), config, manifest
+
+
+def _files(directory: Path) -> dict[str, str]:
+    """sha256 of each file below a directory."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _path(path: tuple[Any, ...]) -> str:
