@@ -97,13 +97,7 @@ class Prepared:
 def prepare(request: IngestRequest) -> Prepared:
     """Read and check the file; raises `FieldError` naming file, variable and index."""
     spec = registered_domain(request.domain)
-    source = request.path.stem if request.source is None else request.source
-    if not source.strip() or "/" in source or "\\" in source:
-        raise FieldError(
-            "BAD_SOURCE",
-            f"expected the name of a source, which is not empty and not a path, got {source!r}.",
-            next_step="Name the instrument, the simulation or the data set by --source.",
-        )
+    source = named(request.path.stem if request.source is None else request.source)
     field = read_file(request.path, variable=request.variable, default_dt=spec.dt)
     units = check_units(field, spec, stated=request.units)
     check_values(field, spec)
@@ -114,6 +108,17 @@ def prepare(request: IngestRequest) -> Prepared:
         recipe={"variable": field.variable, "units": units, **fitted},
         parts=field.series(domain=spec.name),
     )
+
+
+def named(source: str) -> str:
+    """The name of a source as it is; raises `FieldError` for one that would not be the same on another machine."""
+    if not source.strip() or "/" in source or "\\" in source:
+        raise FieldError(
+            "BAD_SOURCE",
+            f"expected the name of a source, which is not empty and not a path, got {source!r}.",
+            next_step="Name the instrument, the simulation or the data set.",
+        )
+    return source
 
 
 async def ingest_file(services: Services, request: IngestRequest, progress: Progress | None = None) -> IngestReport:
@@ -190,7 +195,7 @@ async def _ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
-    services.store.sweep_temporary()
+    await asyncio.to_thread(services.store.sweep_temporary)
     # uid and absolute step go into the files: their content does not depend on which of them came first
     parts = [dataclasses.replace(part, uid=sequence.uid, first=_first_step(part)) for part in given]
     frames = [

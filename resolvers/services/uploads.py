@@ -19,7 +19,7 @@ from nvp.atlas.time_axis import TimeAxis, from_times
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.context import Services
-from resolvers.services.ingest import IngestReport, ingest_series
+from resolvers.services.ingest import IngestReport, ingest_series, named
 
 MAX_FRAMES = 500
 MAX_NUMBERS = 1 << 26
@@ -56,14 +56,15 @@ async def ingest_uploads(services: Services, request: UploadRequest) -> IngestRe
     dt = spec.dt if request.dt is None else request.dt
     if not (np.isfinite(dt) and dt > 0):
         raise GraphError("BAD_REQUEST", f"expected dt above 0, got {dt}.")
+    source = named(request.source)
     values = await asyncio.to_thread(_stack, services.store, request.frames)
     field = Imported(file="the upload", variable="field", units=spec.units, values=values, time=_axis(request, dt))
-    check_values(field, spec)
+    await asyncio.to_thread(check_values, field, spec)
     (series,) = field.series(domain=spec.name)
     return await ingest_series(
         services,
         series,
-        source=request.source,
+        source=source,
         recipe={"variable": "field", "units": spec.units},
         generator="upload",
         label="Observed",

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from graph.errors import GraphError, NotFound
 from graph.queries import arrays
-from nvp.atlas.canonical import canonical_bytes
+from nvp.atlas.canonical import canonical_bytes, digest
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers.services.context import Services
@@ -53,18 +53,18 @@ async def upload(request: Request) -> Response:
         return JSONResponse({"sha256": sha256, "created": False})
     folder = store.root / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
-    digest, size = hashlib.sha256(), 0
+    state, size = hashlib.sha256(), 0
     with NamedTemporaryFile(dir=folder, suffix=".upload") as file:
         async for chunk in request.stream():
             size += len(chunk)
             if size > MAX_BYTES:
                 return problem(413, _too_large())
-            digest.update(chunk)
+            state.update(chunk)
             await asyncio.to_thread(file.write, chunk)
-        if digest.hexdigest() != sha256:
-            return problem(422, _mismatch(sha256, digest.hexdigest()))
+        if (found := state.hexdigest()) != sha256:
+            return problem(422, _mismatch(sha256, found))
         file.flush()
-        await asyncio.to_thread(_keep, store, Path(file.name), size)
+        await asyncio.to_thread(_keep, store, Path(file.name), size, sha256)
     request.state.metrics.array("in", size)
     return JSONResponse({"sha256": sha256, "created": True}, 201)
 
@@ -76,14 +76,18 @@ async def _content(services: Services, sha256: str) -> bytes:
     uri = await arrays.uri_of(services.gateway, sha256)
     if uri is None:
         raise NotFound("array", sha256, next_step="Take `array { sha256 }` of a snapshot.")
-    content = canonical_bytes(await asyncio.to_thread(services.store.read_array, uri))
+    return await asyncio.to_thread(_read, services.store, uri, sha256)
+
+
+def _read(store: ArrayStore, uri: str, sha256: str) -> bytes:
+    content = canonical_bytes(store.read_array(uri))
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise _mismatch(sha256, found)
     return content
 
 
-def _keep(store: ArrayStore, path: Path, size: int) -> None:
-    """Put a complete upload into the store; raises FieldError where it is no canonical array."""
+def _keep(store: ArrayStore, path: Path, size: int, sha256: str) -> None:
+    """Put a complete upload with this hash into the store; raises FieldError where it is no canonical array."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -98,8 +102,9 @@ def _keep(store: ArrayStore, path: Path, size: int) -> None:
             f"expected .npy bytes of a little-endian float32 array in C order, got {error}.",
             next_step="Write it by `numpy.save(file, array.astype('<f4', order='C'))`.",
         ) from error
-    if store.write_array(content).sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
+    if digest(content) != sha256:
         raise FieldError("BAD_ARRAY", "expected the header that `numpy.save` writes.", next_step="Write it by that.")
+    store.write_array(content)
 
 
 def _hash(request: Request) -> str:

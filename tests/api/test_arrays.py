@@ -109,10 +109,11 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("name", UNUSABLE)
 async def test_what_is_no_canonical_array_is_refused(operator: httpx.AsyncClient, world: World, name: str) -> None:
-    content = UNUSABLE[name]
+    content, kept = UNUSABLE[name], {*world.services.store.root.glob("objects/*/*")}
     response = await operator.put(f"/arrays/{digest(content)}", content=content)
     assert (response.status_code, response.json()["code"]) == (400, "BAD_ARRAY")
     assert (await operator.get(f"/arrays/{digest(content)}")).status_code == 404
+    assert {*world.services.store.root.glob("objects/*/*")} == kept
 
 
 async def test_other_bytes_than_announced_are_refused(operator: httpx.AsyncClient, world: World) -> None:
