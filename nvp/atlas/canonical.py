@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -51,6 +52,16 @@ def digests(arrays: Shaped[np.ndarray, "n ..."]) -> tuple[str, ...]:
         state.update(array.data)
         found.append(state.hexdigest())
     return tuple(found)
+
+
+def parameters_digest(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
+    """sha256 over path, type, shape and little-endian bytes of each array, in path order; each in the type it has."""
+    state = hashlib.sha256()
+    for path in sorted(arrays):
+        values = np.ascontiguousarray(arrays[path])
+        state.update(f"{path}\0{values.dtype.str.lstrip('<>=|')}\0{values.shape}\0".encode())
+        state.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return state.hexdigest()
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from nvp.atlas.canonical import parameters_digest
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
 from nvp.model.nvp import NVP
@@ -29,16 +30,6 @@ _MANIFEST = "config.json"
 _ARRAYS = "arrays"
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
-
-
-def parameters_digest(arrays: Arrays) -> str:
-    """sha256 over path, shape, type and little-endian bytes of each array, in path order."""
-    digest = hashlib.sha256()
-    for path in sorted(arrays):
-        values = np.ascontiguousarray(arrays[path])
-        digest.update(f"{path}\0{values.dtype.str.lstrip('<>=|')}\0{values.shape}\0".encode())
-        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
 
 
 def arrays_of(tree: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from nvp.atlas.canonical import canonical_bytes
+from nvp.atlas.canonical import parameters_digest
 from nvp.atlas.series import Series
-from nvp.model.ridge import Ridge, RidgeConfig, fit_ridge
+from nvp.model.ridge import RidgeConfig, fit_ridge
 from nvp.prediction.forecaster import Forecaster, truth, windows
 from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity
 from nvp.training.data import TrainingData
@@ -24,7 +23,7 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
     """Fit to the training part, choose the penalty on the validation part, write one checkpoint below `directory`."""
     began = time.monotonic()
     model = fit_ridge(data.train, config, validation=data.validation)
-    sha256 = parameters_sha256(model)
+    sha256 = parameters_digest({"daily": model.daily, "weights": model.weights})
     path = directory / sha256[:16]
     if not path.exists():
         partial = directory / f"{sha256[:16]}.partial"
@@ -48,14 +47,6 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
     yield Finished(
         path=path, step=1, epoch=1, val_fidelity=fidelity, sha256=sha256, seconds=seconds, reason="it has a solution"
     )
-
-
-def parameters_sha256(model: Ridge) -> str:
-    """Over the parameters in path order."""
-    digest = hashlib.sha256()
-    for name in ("daily", "weights"):
-        digest.update(name.encode() + canonical_bytes(getattr(model, name)))
-    return digest.hexdigest()
 
 
 def _pooled(model: Forecaster, series: Sequence[Series]) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nvp.atlas.canonical import as_stored, canonical_bytes, digest, digests
+from nvp.atlas.canonical import as_stored, canonical_bytes, digest, digests, parameters_digest
 from nvp.errors import FieldError
 
 FLOATS = hnp.arrays(
@@ -54,3 +54,15 @@ def test_stored_arrays_are_not_copied() -> None:
 def test_complex_numbers_are_refused() -> None:
     with pytest.raises(FieldError, match="real numbers"):
         canonical_bytes(np.zeros(3, complex))
+
+
+def test_digest_depends_on_path_value_and_shape_only() -> None:
+    a = {"x": np.arange(4, dtype=np.float32), "y": np.zeros((2, 2), np.float32)}
+    digest = parameters_digest(a)
+    assert digest == parameters_digest(dict(reversed(a.items())))
+    assert digest != parameters_digest({**a, "x": a["x"] + 1})
+    assert digest != parameters_digest({"x": a["x"].reshape(2, 2), "y": a["y"]})
+    assert digest != parameters_digest({"z": a["x"], "y": a["y"]})
+    # what float32 would hide is another parameter
+    fine = {"w": np.array([1.0])}
+    assert parameters_digest(fine) != parameters_digest({"w": fine["w"] + 1e-12})
