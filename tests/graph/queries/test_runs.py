@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
+from neo4j import AsyncManagedTransaction
 
 from graph.errors import GraphError, NotFound
 from graph.gateway import Gateway
@@ -183,6 +185,53 @@ async def test_reapers_at_once_count_one_attempt(gateway: Gateway) -> None:
     await gateway.write(EXPIRE, uid=row.uid)
     assert sum(await asyncio.gather(*(runs.reap(gateway, max_attempts=3) for _ in range(6)))) == 1
     assert (await runs.run(gateway, row.uid)).attempt == 2
+
+
+async def test_a_lease_that_is_renewed_while_it_is_reaped_holds(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await started(gateway)
+    await gateway.write(EXPIRE, uid=row.uid)
+    look = gateway.read
+
+    async def look_and_be_late(query: Any, /, **parameters: Any) -> list[dict[str, Any]]:
+        rows = await look(query, **parameters)
+        assert await runs.heartbeat(gateway, row.uid, row.lease.token, 60) is not None
+        return rows
+
+    monkeypatch.setattr(gateway, "read", look_and_be_late)
+    assert await runs.reap(gateway, max_attempts=3) == 0
+    monkeypatch.undo()
+    assert (await runs.run(gateway, row.uid)).lease == row.lease
+
+
+async def test_who_has_passed_the_fence_commits_before_the_run_moves(gateway: Gateway) -> None:
+    row = await started(gateway)
+    order: list[str] = []
+    passed = asyncio.Event()
+
+    async def work(tx: AsyncManagedTransaction) -> None:
+        await fence(tx, row.lease)
+        passed.set()
+        await asyncio.sleep(0.3)
+        order.append("written")
+
+    async def reaper() -> None:
+        await passed.wait()
+        await runs.transition(gateway, row.uid, "RUNNING", "QUEUED", row.lease.token)
+        order.append("moved")
+
+    await asyncio.gather(gateway.transact(work), reaper())
+    assert order == ["written", "moved"]
+
+
+async def test_a_second_attempt_keeps_the_time_of_the_first(gateway: Gateway) -> None:
+    first = await started(gateway)
+    await runs.transition(gateway, first.uid, "RUNNING", "QUEUED", first.lease.token)
+    (claimed,) = await runs.claim(gateway, capability=first.capability, worker="next", lease_seconds=60)
+    second = await runs.transition(gateway, first.uid, "LEASED", "RUNNING", claimed.lease_token)
+    assert second is not None
+    assert second.started_at == first.started_at
 
 
 async def test_a_lost_run_that_was_to_be_cancelled_is(gateway: Gateway) -> None:

@@ -78,3 +78,11 @@ def test_a_missing_time_is_refused() -> None:
         from_times(np.array([START, np.datetime64("NaT")]), dt=1.0, file="f")
     with pytest.raises(FieldError, match="index 0"):
         from_times(np.array([np.nan, 1.0]), dt=1.0, file="f")
+
+
+def test_a_time_that_misses_its_step_by_rounding_is_on_it() -> None:
+    hour = np.datetime64("2019-03-01T05", "ns")
+    step = step_of(hour, 3600.0)
+    assert step_of(hour - np.timedelta64(1, "s"), 3600.0) == step
+    assert step_of(hour - np.timedelta64(10, "s"), 3600.0) == step - 1
+    assert step_of(np.float64(0.3), 0.1) == 3

@@ -66,6 +66,31 @@ def test_positivity_acts_only_where_something_is_negative() -> None:
     assert np.isclose(filled.sum(), raw.sum(), rtol=1e-6)
 
 
+def test_filling_moves_energy_and_makes_none_where_many_ask_the_same_cell() -> None:
+    raw = np.random.default_rng(0).uniform(-1, 2, (1, 64, 64)).astype(np.float32)
+    # one cell holds what the eight around it lack
+    raw[0, 30:33, 30:33] = -0.5
+    raw[0, 31, 31] = 6
+    filled = np.asarray(heads.positive(jnp.asarray(raw), ("periodic", "periodic")))
+    assert filled.min() >= 0
+    assert filled.sum(dtype=np.float64) == pytest.approx(raw.sum(dtype=np.float64), rel=1e-5)
+
+
+def test_a_change_that_is_the_same_everywhere_changes_nothing() -> None:
+    base = np.random.default_rng(0).uniform(0.5, 1, (1, 8, 8)).astype(np.float32)
+    zero = jnp.zeros_like(base)
+    state, _ = heads.conserve(jnp.asarray(base), zero, zero, zero + 0.25, None, ("periodic", "periodic"))
+    np.testing.assert_allclose(state, base, rtol=1e-6)
+
+
+def test_no_more_leaves_than_there_is() -> None:
+    base, zero = jnp.ones((1, 8, 8)), jnp.zeros((1, 8, 8))
+    edges = (jnp.zeros((1, 8)), jnp.zeros((1, 8)))
+    state, outflow = heads.conserve(base, zero.at[:, :, 7].set(100.0), zero, zero, edges, ("wall", "open"))
+    assert float(outflow[0]) == 64
+    assert np.array_equal(state, zero)
+
+
 def test_flux_moves_energy_to_the_next_cell_and_out_of_open_edges() -> None:
     base, zero = jnp.ones((1, 8, 8)), jnp.zeros((1, 8, 8))
     flux_x = zero.at[0, 2, 3].set(0.25)

@@ -59,6 +59,12 @@ def test_static_pairs_are_counted_and_left_out() -> None:
     assert nothing == {"mean": None, "median": None, "pooled": None, "n": 0, "static": 1, "ci95": [None, None]}
 
 
+def test_a_pair_is_static_where_single_precision_sees_no_change() -> None:
+    origin = fields([300, 300])
+    truth = np.concatenate([origin * np.float32(1 + 2e-7), origin * np.float32(1 + 1e-5)])
+    assert pair_errors(truth, truth, np.concatenate([origin, origin])).static.tolist() == [True, False]
+
+
 def test_vrmse_golden_values() -> None:
     # The Well: sqrt(mean((p − y)²) / (var(y, unbiased) + 1e-7)), worked out in exact arithmetic
     truth, predicted = fields([1, 2, 3, 4]), fields([1, 2, 3, 6])
@@ -98,6 +104,14 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
         low, high = pooled_interval(error, np.repeat(change, 4), blocks=np.repeat(np.arange(30), 4), key=trial)
         covered += low <= truth <= high
     assert 175 <= covered <= 199
+
+
+def test_interval_is_as_wide_as_theory_says() -> None:
+    error, change = np.random.default_rng(0).gamma(4, 0.25, 4000), np.ones(4000)
+    low, high = pooled_interval(error, change, blocks=np.arange(4000))
+    # 1 − sqrt(mean): its standard error is half that of the mean
+    spread = 0.5 * error.std() / np.sqrt(error.mean() * 4000)
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.08)
 
 
 def test_interval_draws_blocks_and_is_reproducible() -> None:
