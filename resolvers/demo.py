@@ -78,7 +78,7 @@ class DemoConfig:
     steps: int = 30
     # size of the predictor
     model: str = "TINY"
-    # seconds of training, compilation left out
+    # seconds of training, compilation included
     seconds: float = 90.0
     # root of everything random
     seed: int = 0

@@ -38,7 +38,7 @@ class TrainInput:
     sequences: list[strawberry.ID] = strawberry.field(default_factory=list)
     model: ModelSize = ModelSize.TINY
     epochs: int | None = strawberry.field(default=None, description="Null: as the model's size has it.")
-    seconds: float | None = strawberry.field(default=None, description="Wall-clock budget, compilation left out.")
+    seconds: float | None = strawberry.field(default=None, description="Wall-clock budget, compilation included.")
     history: int | None = strawberry.field(default=None, description="Frames that the model sees, 1 … 4.")
     seed: int = 0
     split: SplitKind | None = strawberry.field(

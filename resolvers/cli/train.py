@@ -37,7 +37,7 @@ def command(
         Size, typer.Option(help="ridge, or a network of 0.15 M (tiny), 1 M (small) or 8.5 M (base) parameters.")
     ] = Size.TINY,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training part.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=1, help="Budget, compilation left out.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Budget, compilation included.")] = None,
     history: Annotated[int | None, typer.Option(min=1, max=4, help="Frames that the model sees.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
     split: Annotated[

@@ -40,7 +40,7 @@ class TrainingRequest:
     model: str = "tiny"
     # passes over the training part; None: as the model's size has it
     epochs: int | None = None
-    # wall-clock budget in seconds, compilation left out; None: no budget
+    # wall-clock budget in seconds, compilation included; None: no budget
     seconds: float | None = None
     # frames that the model sees, 1 … 4; None: as the model's size has it
     history: int | None = None
