@@ -26,7 +26,7 @@ def sequence_uid(domain: str, source: str, recipe_digest: str) -> str:
 
 
 def snapshot_uid(sequence_uid: str, step: int) -> str:
-    """The state of a sequence at an absolute step: `round(valid_time / dt)` since 1970, or the index else.
+    """The state of a sequence at an absolute step: `floor(valid_time / dt)` since 1970, or the index else.
 
     Not `t_index`, which depends on the file that came first.
     """

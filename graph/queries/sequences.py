@@ -69,7 +69,7 @@ class NewSegment:
 class NewFrame(NewState):
     """One state of a sequence; `valid_time` (with time zone) where the sequence has a calendar."""
 
-    # absolute: round(valid_time / dt) since 1970, or the index
+    # absolute: floor(valid_time / dt) since 1970, or the index
     step: int
     valid_time: datetime | None = None
     context_names: tuple[str, ...] = ()
