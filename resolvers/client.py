@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 
 from graph.errors import GraphError, Outage
+from graph.queries.run_rows import TERMINAL_STATES
 
 POLL_SECONDS = 0.5
-TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-
 RUN = """
 query Run($uid: ID!) {
   run(uid: $uid) { uid state progress message attempt errorMessage }
