@@ -76,8 +76,9 @@ def _axis(request: UploadRequest, dt: float) -> TimeAxis:
         return TimeAxis(dt, ((0, len(request.frames), request.first),))
     # a time without a zone is UTC, as everywhere in the graph
     zoned = request.start if request.start.tzinfo else request.start.replace(tzinfo=UTC)
-    start = np.datetime64(zoned.astimezone(UTC).replace(tzinfo=None), "ns")
-    steps = np.round(np.arange(len(request.frames)) * dt * 1e9).astype("timedelta64[ns]")
+    # in microseconds, as the graph keeps times: nanoseconds would wrap around beyond the year 2261
+    start = np.datetime64(zoned.astimezone(UTC).replace(tzinfo=None), "us")
+    steps = np.round(np.arange(len(request.frames)) * dt * 1e6).astype("timedelta64[us]")
     return from_times(start + steps, dt=dt, file="the upload")
 
 

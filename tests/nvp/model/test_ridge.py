@@ -44,6 +44,12 @@ def test_linear_law_is_found_with_the_domain_s_edges(domain: str, mode: str) -> 
     assert fidelity(model, wrong) < 0.97
 
 
+def test_a_penalty_means_the_same_however_much_data_there_is() -> None:
+    one, config = diffusing("fluid_dynamics", "wrap"), RidgeConfig(penalties=(0.1,))
+    few, many = fit_ridge([one], config), fit_ridge([one] * 4, config)
+    np.testing.assert_allclose(few.weights, many.weights, rtol=1e-6, atol=1e-9)
+
+
 def test_total_is_kept_in_a_closed_domain_and_free_in_an_open_one() -> None:
     # totals of the data go up and down: the model must not learn to
     noise = np.random.default_rng(0).random((30, 16, 24, 1), np.float32)
