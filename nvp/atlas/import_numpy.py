@@ -5,7 +5,7 @@ An `.npz` may hold, beside its variables, `valid_time` (datetime64, one per fram
 
 from __future__ import annotations
 
-import zipfile
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ def read_npy(path: Path, *, default_dt: float) -> Imported:
     try:
         with path.open("rb") as file:
             array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
+        # a garbled header, zip or deflate stream raises what its parser raises: any of it means it cannot be read
         raise _damaged(path, error) from error
     values = _frames(array, path.name, path.stem)
     return Imported(
@@ -39,11 +40,11 @@ def read_npz(path: Path, *, variable: str | None, default_dt: float) -> Imported
             name = choose(variable, [key for key in archive.files if key not in _BESIDE], path.name)
             values = _frames(archive[name], path.name, name)
             beside = {key: archive[key] for key in _BESIDE if key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except FieldError:
+        raise
+    except Exception as error:
         raise _damaged(path, error) from error
-    dt = float(beside["dt"]) if "dt" in beside else default_dt
-    if not dt > 0:
-        raise FieldError("BAD_DT", f"expected dt above 0 in {path.name}, got {dt:g}.", next_step="Correct the file.")
+    dt = _step(beside["dt"], path.name) if "dt" in beside else default_dt
     if "valid_time" in beside:
         times = beside["valid_time"]
         if times.shape != (len(values),) or times.dtype.kind not in "Miuf":
@@ -58,7 +59,19 @@ def read_npz(path: Path, *, variable: str | None, default_dt: float) -> Imported
     return Imported(file=path.name, variable=name, units=str(beside.get("units", "")), values=values, time=time)
 
 
-def _frames(array: Shaped[np.ndarray, "..."], file: str, variable: str) -> Float32[np.ndarray, "t h w c"]:
+def _step(dt: Shaped[np.ndarray, "..."], file: str) -> float:
+    if dt.shape == () and dt.dtype.kind in "fiu" and dt > 0 and math.isfinite(dt):
+        return float(dt)
+    raise FieldError(
+        "BAD_DT",
+        f"expected dt as one finite number above 0 in {file}, got {np.array2string(dt, threshold=3)}.",
+        next_step="Correct the file.",
+    )
+
+
+def _frames(array: Shaped[np.ndarray, "..."] | bytes, file: str, variable: str) -> Float32[np.ndarray, "t h w c"]:
+    if isinstance(array, bytes):  # what an archive returns of a member that is no array
+        array = np.array(array)
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4) or array.size == 0:
         raise FieldError(
             "BAD_SHAPE",
@@ -75,6 +88,6 @@ def _frames(array: Shaped[np.ndarray, "..."], file: str, variable: str) -> Float
 def _damaged(path: Path, error: Exception) -> FieldError:
     return FieldError(
         "FILE_DAMAGED",
-        f"cannot read {path}: {' '.join(str(error).split())}.",
+        f"cannot read {path}: {' '.join(str(error).split())[:300]}.",
         next_step="Is it complete? Copy it again.",
     )

@@ -22,6 +22,11 @@ def read_file(path: Path, *, variable: str | None = None, default_dt: float = 1.
     """
     if not path.exists():
         raise FieldError("FILE_MISSING", f"expected a file at {path}, found none.", next_step="Check the path.")
+    if not (path.is_file() or path.is_dir()):
+        # a pipe would be waited for without end
+        raise FieldError(
+            "UNKNOWN_FORMAT", f"expected a file or a folder, got {path}.", next_step="Save it as a file first."
+        )
     if path.suffix == ".npy":
         return read_npy(path, default_dt=default_dt)
     if path.suffix == ".npz":

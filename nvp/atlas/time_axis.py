@@ -17,6 +17,8 @@ from nvp.errors import FieldError
 
 # times may be off their grid by this share of dt (rounding of hours stored as float32 days)
 TOLERANCE = 1e-3
+# a gap of more steps than this is an error in the file
+MOST_STEPS = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def from_times(times: Shaped[np.ndarray, "t"], *, dt: float, file: str) -> TimeA
 
     Raises `FieldError` naming the first index that repeats, goes back or does not lie on the step.
     """
-    valid_time = times.astype("datetime64[ns]") if times.dtype.kind == "M" else None
+    valid_time = _nanoseconds(times, file) if times.dtype.kind == "M" else None
     lost = np.isnat(valid_time) if valid_time is not None else ~np.isfinite(times.astype(float))
     if lost.any():
         raise _bad_time(file, int(np.argmax(lost)), "no time")
@@ -73,12 +75,28 @@ def step_of(time: Shaped[np.ndarray, ""] | np.generic, dt: float) -> int:
     return math.floor(since / dt + TOLERANCE)
 
 
+def _nanoseconds(times: Shaped[np.ndarray, "t"], file: str) -> Shaped[np.ndarray, "t"]:
+    """The same instants in nanoseconds, which reach from 1677 to 2262; NumPy wraps others around without a word."""
+    converted = times.astype("datetime64[ns]")
+    wrapped = converted.astype(times.dtype) != times
+    if (wrapped & ~np.isnat(times)).any():
+        index = int(np.argmax(wrapped & ~np.isnat(times)))
+        raise FieldError(
+            "BAD_TIME",
+            f"expected times from 1678 to 2261 in {file}, got {times[index]} at index {index}.",
+            next_step="Save times of other centuries as numbers, such as days since the first.",
+        )
+    return converted
+
+
 def _uniform(steps: Shaped[np.ndarray, "s"], file: str) -> tuple[float, Shaped[np.ndarray, "s"]]:
     """dt, and how many of it each step is."""
     # the smallest step is the step: gaps only make larger ones
     shortest = float(steps.min())
-    whole = np.rint(steps / shortest).astype(int)
-    off = np.abs(steps / shortest - whole) > TOLERANCE
+    ratio = steps / shortest
+    # a ratio that no integer holds is refused with the others
+    whole = np.rint(np.minimum(ratio, MOST_STEPS)).astype(int)
+    off = np.abs(ratio - whole) > TOLERANCE
     if off.any():
         index = int(np.argmax(off))
         raise _bad_time(

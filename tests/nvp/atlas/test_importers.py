@@ -1,5 +1,7 @@
 """Importers: the same field from every format, in the right axis order, with its time and units."""
 
+import os
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -186,6 +188,71 @@ def test_arrays_that_are_no_series(tmp_path: Path, array: np.ndarray) -> None:
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.array([{"a": 1}], dtype=object))
     with pytest.raises(FieldError):
+        read_file(tmp_path / "f.npy")
+
+
+def damaged_archive(path: Path, how: str) -> Path:
+    """An .npz that NumPy, zipfile or zlib stumble over, each with an exception of its own."""
+    np.savez_compressed(path, t2m=VALUES)
+    content = bytearray(path.read_bytes())
+    central = content.find(b"PK\x01\x02")
+    if how == "encrypted":
+        content[6] |= 1
+        content[central + 8] |= 1
+    elif how == "unknown compression":
+        content[8] = content[central + 10] = 99
+    elif how == "garbled":
+        content[200:220] = bytes(20)
+    path.write_bytes(content)
+    if how == "no array":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("t2m", "hello")
+    return path
+
+
+@pytest.mark.parametrize("how", ["encrypted", "unknown compression", "garbled", "no array"])
+def test_a_damaged_archive_is_named_in_one_line(tmp_path: Path, how: str) -> None:
+    with pytest.raises(FieldError, match=r"f\.npz") as caught:
+        read_file(damaged_archive(tmp_path / "f.npz", how))
+    assert caught.value.code in ("FILE_DAMAGED", "BAD_SHAPE")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_header_that_promises_more_than_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.zeros((100, 100, 100), np.float32))
+    content = (tmp_path / "f.npy").read_bytes()[:1000]
+    (tmp_path / "f.npy").write_bytes(
+        content.replace(b"(100, 100, 100), }" + b" " * 12, b"(10000000, 99999, 99999), }   ")
+    )
+    with pytest.raises(FieldError, match="cannot read"):
+        read_file(tmp_path / "f.npy")
+
+
+@pytest.mark.parametrize("dt", ["an hour", [1.0, 2.0], np.datetime64("2019"), np.inf, np.nan, 0.0, -1, True])
+def test_dt_is_one_number(tmp_path: Path, dt) -> None:
+    np.savez(tmp_path / "f.npz", a=VALUES, dt=dt)
+    with pytest.raises(FieldError, match=r"one finite number above 0 in f\.npz") as caught:
+        read_file(tmp_path / "f.npz")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("year", ["1500", "3000"])
+def test_times_that_nanoseconds_do_not_reach_are_refused(tmp_path: Path, year: str) -> None:
+    times = np.datetime64(f"{year}-01-01T00", "s") + np.arange(T) * np.timedelta64(3600, "s")
+    np.savez(tmp_path / "f.npz", a=VALUES, valid_time=times)
+    with pytest.raises(FieldError, match=rf"from 1678 to 2261 in f\.npz, got {year}-01-01T00:00:00 at index 0"):
+        read_file(tmp_path / "f.npz")
+
+
+def test_a_gap_beyond_all_integers_is_no_gap(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", a=VALUES, valid_time=np.array([0, 1, 2, 3, 4, 1e25]))
+    with pytest.raises(FieldError, match="at index 5"):
+        read_file(tmp_path / "f.npz")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f.npy")
+    with pytest.raises(FieldError, match="expected a file or a folder"):
         read_file(tmp_path / "f.npy")
 
 
