@@ -16,7 +16,6 @@ import io
 import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from jaxtyping import Float32, Shaped
 from nvp.atlas import segment_file
 from nvp.atlas.canonical import canonical_bytes, digest, digests
 from nvp.atlas.series import Series
+from nvp.atlas.temporary import is_abandoned, temporary_name
 from nvp.errors import FieldError
 
 _SEGMENT = re.compile(r"segments/([0-9a-f]{2})/(\1[0-9a-f]{62})\.h5(?:#(0|[1-9][0-9]{0,11})(/context)?)?")
@@ -164,12 +164,12 @@ class ArrayStore:
         self.path(uri).unlink(missing_ok=True)
 
     def sweep_temporary(self, *, older_than_s: float = 86_400.0) -> int:
-        """Delete what killed writers left behind; returns how many files."""
+        """Delete what killed writers left behind: those of this host at once, others after a day; returns how many."""
         oldest = time.time() - older_than_s
         removed = 0
         for path in (self.root / "tmp").glob("*"):
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < oldest:
+                if is_abandoned(path.name) or path.stat().st_mtime < oldest:
                     path.unlink()
                     removed += 1
         return removed
@@ -215,7 +215,7 @@ class ArrayStore:
 
     def _place(self, path: Path, write: Callable[[Path], object]) -> None:
         """Make `path` appear complete: write beside, flush to disk, rename, flush the directory."""
-        temporary = self.root / "tmp" / f"{uuid.uuid4().hex}{path.suffix}"
+        temporary = self.root / "tmp" / temporary_name(path.suffix)
         try:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)

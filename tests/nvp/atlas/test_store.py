@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from nvp.atlas.canonical import digest
 from nvp.atlas.series import Series, join
 from nvp.atlas.store import ArrayStore
+from nvp.atlas.temporary import temporary_name
 from nvp.errors import FieldError
 
 
@@ -303,3 +304,16 @@ def test_parts_join_to_the_whole() -> None:
     assert join([series]) is series
     with pytest.raises(FieldError, match="t_index 9"):
         join([series.part(0, 2), series.part(3, 9)])
+
+
+def test_what_a_killed_writer_left_goes_at_the_next_sweep(tmp_path: Path) -> None:
+    store, temporary = ArrayStore(tmp_path), tmp_path / "tmp"
+    temporary.mkdir()
+    naming = "from nvp.atlas.temporary import temporary_name as name; print(name('.h5'))"
+    ended = subprocess.run([sys.executable, "-c", naming], capture_output=True, text=True, check=True).stdout.strip()
+    of_others = f"{'0' * 12}{ended[12:]}"
+    for name in (ended, of_others, temporary_name(".h5")):
+        (temporary / name).touch()
+    assert store.sweep_temporary() == 1
+    assert not (temporary / ended).exists(), "the writer has ended"
+    assert len(list(temporary.iterdir())) == 2, "those of living writers and of other hosts stay"
