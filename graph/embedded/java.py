@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO
 
 from graph.embedded.conf import Layout
@@ -44,20 +45,24 @@ def admin(
     stdin: IO[bytes] | None = None,
     stdout: IO[bytes] | None = None,
 ) -> None:
-    """Run `neo4j-admin` with the server stopped.
+    """Run `neo4j-admin` with the server stopped; its arguments may be secret, hence go by a file and not by `ps`.
 
     Raises:
         GraphError: code NEO4J_ADMIN with the tool's own words.
     """
-    ran = subprocess.run(
-        # a short life is not worth the second compiler
-        [str(java_executable()), "-XX:TieredStopAtLevel=1", *JVM_FLAGS, "-cp", _classpath(jars), ADMIN, *arguments],
-        env={**os.environ, "NEO4J_HOME": str(layout.root), "NEO4J_CONF": str(layout.conf)},
-        stdin=stdin or subprocess.DEVNULL,
-        stdout=stdout or subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    # a short life is not worth the second compiler
+    command = ("-XX:TieredStopAtLevel=1", *JVM_FLAGS, "-cp", _classpath(jars), ADMIN, *arguments)
+    with NamedTemporaryFile("w", encoding="utf-8", suffix=".arguments") as file:  # that only its owner can read
+        file.write("\n".join(map(_quoted, command)))
+        file.flush()
+        ran = subprocess.run(
+            [str(java_executable()), f"@{file.name}"],
+            env={**os.environ, "NEO4J_HOME": str(layout.root), "NEO4J_CONF": str(layout.conf)},
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
     if ran.returncode:
         output = ((ran.stdout or b"") + ran.stderr).decode("utf-8", "replace")
         raise GraphError(
@@ -72,6 +77,12 @@ def _complaint(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip("- ")]
     found = [line for line in lines if line.startswith(("Failed", "Unable", "Error", "Exception"))]
     return (found or lines or [""])[0 if found else -1].rstrip(".")[:300]
+
+
+def _quoted(argument: str) -> str:
+    """As Java's own argument files have it."""
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _classpath(jars: Sequence[Path]) -> str:
