@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The first event: what is trained, with every open choice made."""
+
+    # plain values; equal for equal models, whoever trains them
+    config: Mapping[str, Any]
+    # numbers that are trained
+    parameters: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,4 +81,4 @@ class Finished:
     reason: str
 
 
-TrainingEvent = Progress | EpochDone | CheckpointSaved | Finished
+TrainingEvent = Begun | Progress | EpochDone | CheckpointSaved | Finished

@@ -22,12 +22,12 @@ import numpy as np
 
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig, config_for
-from nvp.model.nvp import NVP
+from nvp.model.nvp import NVP, parameter_count
 from nvp.model.statistics import fit_statistics
 from nvp.training import checkpoint
 from nvp.training.config import TrainingConfig, suited
 from nvp.training.data import Examples, TrainingData
-from nvp.training.events import CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
+from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from nvp.training.loss import Loss
 from nvp.training.step import first_state, learning_rate, train_step
 from nvp.training.validation import validate
@@ -60,6 +60,7 @@ class Training:
         self.examples, self.held_out = Examples(model, data.train), Examples(model, data.validation)
         self.batch, self.epochs = config.batch or 1, config.epochs or 1
         network = NVP(model, fit_statistics(model, data.train), rng=np.random.default_rng(config.rng_seed))
+        self.parameters = parameter_count(network)
         self.graph, self.state, self.constants = first_state(network, config)
         self.steps_per_epoch = self.examples.steps(self.batch)
         # epochs that are over; best validation so far with its parameters
@@ -89,6 +90,7 @@ class Training:
 
     def run(self) -> Iterator[TrainingEvent]:
         """Epochs until there are enough, time is over or validation stands still."""
+        yield Begun(config=self._identity(), parameters=self.parameters)
         reason, last_saved = "epochs", time.perf_counter()
         while self.epoch < self.epochs:
             yield from self._epoch()
@@ -113,6 +115,12 @@ class Training:
             seconds=self.seconds,
             reason=reason,
         )
+
+    def _identity(self) -> dict[str, Any]:
+        """What makes this model another one than those trained on the same data."""
+        training = self.config.to_json()
+        del training["checkpoint_seconds"]  # how often it is written
+        return {"kind": "nvp", "network": self.model.to_json(), "training": training}
 
     def _epoch(self) -> Iterator[TrainingEvent]:
         config, epoch = self.config, self.epoch
@@ -239,8 +247,10 @@ class Training:
             return
         manifest, arrays = checkpoint.read(places[-1])
         same = NVPConfig.from_json(manifest["model"]) == self.model
-        before = replace(TrainingConfig.from_json(manifest["training"]), epochs=self.config.epochs, patience=None)
-        if not same or before != replace(self.config, patience=None):
+        # what may change between attempts: how long it goes on and how often it is written
+        free: dict[str, Any] = {"epochs": None, "patience": None, "checkpoint_seconds": 1.0}
+        before = replace(TrainingConfig.from_json(manifest["training"]), **free)
+        if not same or before != replace(self.config, **free):
             raise FieldError(
                 "OTHER_TRAINING",
                 f"expected a training of this configuration in {self.directory}, got another.",

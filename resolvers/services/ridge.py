@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nvp.model.ridge import RidgeConfig, fit_ridge
 from nvp.prediction.forecaster import Forecaster, truth, windows
 from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity
 from nvp.training.data import TrainingData
-from nvp.training.events import CheckpointSaved, EpochDone, Finished, TrainingEvent
+from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, TrainingEvent
 
 CHUNK = 64  # windows that are predicted together
 
@@ -23,6 +24,7 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
     """Fit to the training part, choose the penalty on the validation part, write one checkpoint below `directory`."""
     began = time.monotonic()
     model = fit_ridge(data.train, config, validation=data.validation)
+    yield Begun(config={"kind": "ridge", **asdict(config)}, parameters=model.weights.size)
     sha256 = parameters_digest({"daily": model.daily, "weights": model.weights})
     path = directory / sha256[:16]
     if not path.exists():

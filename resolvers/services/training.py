@@ -7,7 +7,7 @@ same run goes on from the last checkpoint, and repeats in the graph only what is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from nvp.atlas.series import Series
 from nvp.model.ridge import RidgeConfig
 from nvp.training.config import TrainingConfig
 from nvp.training.data import TrainingData
-from nvp.training.events import CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
+from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from resolvers.services.context import Services
 from resolvers.services.loading import load_stretches
 from resolvers.services.ridge import train_ridge
@@ -34,7 +34,9 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
     )
     directory = services.store.root / "runs" / run.uid
-    settings, events = _begin(config, run.rng_seed, data, directory, lease_seconds=services.settings.lease_seconds)
+    events = _begin(config, run.rng_seed, data, directory, lease_seconds=services.settings.lease_seconds)
+    begun = await task.advance(events)
+    assert isinstance(begun, Begun)  # the first event of every training
     model = await training.create_model(
         services.gateway,
         task.lease,
@@ -42,9 +44,10 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         architecture=config["model"],
         domain=config["domain"],
         split=split.uid,
-        config=settings,
+        config=begun.config,
         rng_seed=run.rng_seed,
         code_version=code_version(),
+        parameter_count=begun.parameters,
     )
     while (event := await task.advance(events)) is not None:
         await _record(services, run, task, model, event)
@@ -52,14 +55,14 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
 
 def _begin(
     config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path, *, lease_seconds: float
-) -> tuple[dict[str, Any], Iterator[TrainingEvent]]:
-    """The model's own configuration, which is part of its identity, and its training; nothing is computed yet.
+) -> Iterator[TrainingEvent]:
+    """The training; nothing is computed yet.
 
     A checkpoint per lease: whoever takes over from a lost worker has at most as much to repeat as it had to wait.
     """
     if config["model"] == "ridge":
         ridge = RidgeConfig(history=config["history"] or RidgeConfig().history)
-        return {"kind": "ridge", **asdict(ridge)}, train_ridge(ridge, data, directory=directory)
+        return train_ridge(ridge, data, directory=directory)
     from nvp.training.trainer import train  # JAX, flax and orbax: ridge does without
 
     network = TrainingConfig(
@@ -68,11 +71,9 @@ def _begin(
         rng_seed=rng_seed,
         epochs=config["epochs"],
         seconds=config["seconds"],
+        checkpoint_seconds=lease_seconds,
     )
-    identity = network.to_json()
-    del identity["checkpoint_seconds"]  # how often it is written makes no other model
-    network = replace(network, checkpoint_seconds=lease_seconds)
-    return {"kind": "nvp", **identity}, train(network, data, directory=directory, resume=True)
+    return train(network, data, directory=directory, resume=True)
 
 
 async def _record(services: Services, run: RunRow, task: Task, model: str, event: TrainingEvent) -> None:

@@ -20,7 +20,7 @@ from nvp.prediction.rollout import load_ensemble
 from nvp.training import checkpoint, trainer
 from nvp.training.config import TrainingConfig, suited
 from nvp.training.data import TrainingData
-from nvp.training.events import CheckpointSaved, EpochDone, Finished, TrainingEvent
+from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, TrainingEvent
 from nvp.training.step import learning_rate, predict_step, train_step
 from tests.nvp.fields import fluid_series
 
@@ -61,6 +61,10 @@ def resumed_state(directory: Path) -> dict[str, np.ndarray]:
 
 def test_says_what_it_does_and_learns(straight: tuple[Path, list[TrainingEvent]]) -> None:
     _, events = straight
+    begun = events[0]
+    assert isinstance(begun, Begun)
+    assert begun.config["training"]["learning_rate"] is not None, "open choices are made"
+    assert begun.parameters > 0
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert [event.epoch for event in epochs] == [1, 2, 3, 4]
     assert epochs[-1].train_error < epochs[0].train_error
@@ -84,7 +88,8 @@ def test_stopped_and_resumed_is_bit_equal_to_uninterrupted(
         if done == 3:  # the states of the first two epochs are on disk, the third is lost
             stopped.close()  # type: ignore[attr-defined]
             break
-    again = list(run(tmp_path))
+    # how often it is written may change in between
+    again = list(run(tmp_path, replace(CONFIG, checkpoint_seconds=1e-3)))
     assert [event.epoch for event in again if isinstance(event, EpochDone)] == [3, 4]
     ours, theirs = resumed_state(tmp_path), resumed_state(directory)
     assert ours.keys() == theirs.keys()

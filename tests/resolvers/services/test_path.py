@@ -47,6 +47,8 @@ async def test_training_writes_model_epoch_and_checkpoint(services: Services) ->
     model = await _trained(services)
     assert (model.architecture, model.domain, model.config["kind"]) == ("ridge", "fluid_dynamics", "ridge")
     assert model.code_version.startswith("0.")
+    assert model.parameter_count is not None
+    assert model.parameter_count > 25
     (checkpoint,) = await training.checkpoints(services.gateway, model.uid)
     assert checkpoint.uid == model.best_checkpoint
     assert checkpoint.val_fidelity is not None
