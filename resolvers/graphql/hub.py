@@ -29,7 +29,7 @@ class ProgressHub:
         return sum(len(queues) for queues in self._watchers.values())
 
     async def run(self) -> None:
-        """Poll for ever; idle while nobody watches. An outage is waited out."""
+        """Poll for ever; idle while nobody watches. An outage, or any other failure of a look, is waited out."""
         seen: dict[str, int] = {}
         while True:
             await self._wanted.wait()
@@ -39,6 +39,9 @@ class ProgressHub:
                 rows = await runs.watch(self._gateway, list(seen)) if seen else []
             except GraphError as error:
                 log.warning("%s", error)
+                continue
+            except Exception:  # whoever watches would wait for ever
+                log.exception("could not look at the watched runs; looking again")
                 continue
             for row in rows:
                 if row.seq > seen[row.uid]:

@@ -15,7 +15,7 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from graph.errors import NotFound
+from graph.errors import NotFound, Outage
 from graph.gateway import Gateway
 from graph.queries import runs
 from graph.queries.runs import RunRow
@@ -265,6 +265,30 @@ async def test_many_watchers_cost_one_query_and_a_slow_one_skips(world: World, m
     polled = polls
     await asyncio.sleep(0.1)
     assert polls <= polled + 1, "idle while nobody watches"
+    polling.cancel()
+
+
+@pytest.mark.parametrize("failure", [Outage("NEO4J_UNAVAILABLE", "gone"), RuntimeError("a fault of ours")])
+async def test_a_look_that_fails_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    gateway, failures, look = world.services.gateway, [failure], runs.watch
+
+    async def watch(*arguments: Any) -> list[RunRow]:
+        if failures:
+            raise failures.pop()
+        return await look(*arguments)
+
+    monkeypatch.setattr(runs, "watch", watch)
+    hub = ProgressHub(gateway, poll_seconds=0.01)
+    polling = asyncio.create_task(hub.run())
+    row = await builders.submit(gateway)
+    changes = hub.watch(row.uid)
+    assert (await anext(changes)).state == "QUEUED"
+    await runs.request_cancel(gateway, row.uid)
+    async with asyncio.timeout(5):
+        assert (await anext(changes)).state == "CANCELLED"
+    await changes.aclose()
     polling.cancel()
 
 
