@@ -71,6 +71,7 @@ class Training:
         # seconds of earlier attempts, and when this attempt's schedule began to run (after compilation)
         self.spent, self.compiled = 0.0, 0.0
         self.fidelity: float | None = None
+        self.reported = self.began
 
     # -- where it stands ------------------------------------------------------------------------------------------
 
@@ -124,8 +125,8 @@ class Training:
 
     def _epoch(self) -> Iterator[TrainingEvent]:
         config, epoch = self.config, self.epoch
-        began = reported = time.perf_counter()
-        reported_step, terms = 0, []
+        began = since = time.perf_counter()
+        first, terms = 0, []  # speed is that of the examples after `first`, since `since`
         step = epoch * self.steps_per_epoch
         batches = self.examples.epoch(epoch, batch=self.batch, rng_seed=config.rng_seed, augment=config.augment)
         rate = 0.0
@@ -139,14 +140,14 @@ class Training:
             if not self.compiled:
                 loss.error.block_until_ready()
                 self.compiled = self.seconds - self.spent
-                began = reported = time.perf_counter()
-                reported_step = number
-            now = time.perf_counter()
-            if now - reported >= _PROGRESS_SECONDS:
+                began = since = self.reported = time.perf_counter()
+                first = number
+            # epochs may be shorter than the pause between two reports
+            if time.perf_counter() - self.reported >= _PROGRESS_SECONDS and number > first:
                 value = self._finite(terms[-1], step)
-                speed = (number - reported_step) * self.batch / (time.perf_counter() - reported)
-                yield self._progress(step, value, speed)
-                reported, reported_step = time.perf_counter(), number
+                self.reported = time.perf_counter()
+                yield self._progress(step, value, (number - first) * self.batch / (self.reported - since))
+                since, first = self.reported, number
             if config.seconds is not None and self.seconds >= config.seconds:
                 break
         self._finite(terms[-1], step)

@@ -50,7 +50,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         parameter_count=begun.parameters,
     )
     while (event := await task.advance(events)) is not None:
-        await _record(services, run, task, model, event)
+        await _record(services, task, model, event)
 
 
 def _begin(
@@ -76,7 +76,7 @@ def _begin(
     return train(network, data, directory=directory, resume=True)
 
 
-async def _record(services: Services, run: RunRow, task: Task, model: str, event: TrainingEvent) -> None:
+async def _record(services: Services, task: Task, model: str, event: TrainingEvent) -> None:
     match event:
         case Progress():
             await task.report(event.fraction, _said(event))
@@ -85,9 +85,6 @@ async def _record(services: Services, run: RunRow, task: Task, model: str, event
             await training.record_epoch(
                 services.gateway, task.lease, epoch=event.epoch, step=event.step, metrics=metrics
             )
-            if run.config["epochs"]:  # epochs may be too short for a Progress
-                said = f"epoch {event.epoch}/{run.config['epochs']} · loss {event.train_loss:.4f}"
-                await task.report(event.epoch / run.config["epochs"], f"{said} · fidelity {event.val_fidelity:.3f}")
         case CheckpointSaved():
             await _checkpoint(services, task, model, event)
         case Finished():
