@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +12,7 @@ from graph.settings import Settings
 from migrations.runner import require_current
 from resolvers import supervisor
 from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.logs import log_to_stderr
 from resolvers.supervisor import Supervisor
 from resolvers.web.tokens import Tokens
 
@@ -29,9 +28,10 @@ def command(
 
     Example: fieldgraph serve --port 8080
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    run(_serve(Settings().model_copy(update=chosen), as_json))
+    settings = Settings().model_copy(update=chosen)
+    log_to_stderr(settings)
+    run(_serve(settings, as_json))
 
 
 async def _serve(settings: Settings, as_json: bool) -> None:
