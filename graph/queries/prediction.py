@@ -3,6 +3,7 @@
     (E_t)-[:EVOLVES_TO {lead: 1}]->(Ê_1)-[:EVOLVES_TO {lead: 2}]->(Ê_2) …        (Ê_k)-[:ESTIMATES]->(E_{t+k})
 
 One transaction per prediction, fenced by the run's lease; a repeated attempt finds the first one's.
+Truth that is ingested later is linked when it comes.
 """
 
 from __future__ import annotations
@@ -78,6 +79,17 @@ class PredictionRow:
     states: tuple[PredictedRow, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """A predicted state with the arrays that its scores follow from."""
+
+    prediction: str
+    lead: int
+    uri: str
+    truth_uri: str
+    start_uri: str
+
+
 async def record_prediction(
     gateway: Gateway,
     lease: Lease,
@@ -132,14 +144,22 @@ async def record_prediction(
     return await gateway.transact(work)
 
 
-async def record_estimates(gateway: Gateway, lease: Lease, *, prediction: str, scores: Scores) -> int:
-    """Score a prediction whose truth came later; how many states have a true snapshot. Raises LeaseLost, NotFound."""
+async def unscored(gateway: Gateway, sequence: str, *, limit: int = 10_000) -> list[Unscored]:
+    """Mean states predicted from this sequence whose truth it has by now, but no ESTIMATES yet; by prediction, lead."""
+    return [Unscored(**row) for row in await gateway.read(_UNSCORED, sequence=sequence, limit=limit)]
+
+
+async def record_estimates(gateway: Gateway, *, prediction: str, scores: Scores) -> int:
+    """Score a prediction whose truth came later; how many states now have a true snapshot. Raises NotFound.
+
+    No lease: what is written follows from nodes that are there, so that any two writers write the same.
+    """
     row = await _row(gateway, prediction)
     estimates = _estimates(scores, row["steps"])
 
     async def work(tx: AsyncManagedTransaction) -> int:
-        await fence(tx, lease)
-        await (await tx.run(_SET_COPY, uid=prediction, properties=estimates[0]["copy"])).consume()
+        if 1 in scores:
+            await (await tx.run(_SET_COPY, uid=prediction, properties=estimates[0]["copy"])).consume()
         record = await (await tx.run(_ESTIMATE, uid=prediction, estimates=estimates)).single(strict=True)
         return int(record["count"])
 
@@ -241,6 +261,14 @@ RETURN count(link) AS count
 """
 
 _SET_COPY: LiteralString = "MATCH (p:Prediction {uid: $uid}) SET p += $properties"
+
+_UNSCORED: LiteralString = """
+MATCH (start:EnergySnapshot {sequence: $sequence})<-[:FROM]-(p:Prediction)-[link:PREDICTS]->(e:Predicted)
+WHERE e.member IS NULL AND NOT (e)-[:ESTIMATES]->()
+MATCH (truth:EnergySnapshot {sequence: $sequence, t_index: start.t_index + link.lead})
+RETURN p.uid AS prediction, link.lead AS lead, e.uri AS uri, truth.uri AS truth_uri, start.uri AS start_uri
+ORDER BY prediction, lead LIMIT $limit
+"""
 
 _GET: LiteralString = """
 MATCH (p:Prediction {uid: $uid})-[:FROM]->(start:EnergySnapshot)

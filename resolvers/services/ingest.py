@@ -34,6 +34,7 @@ from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.context import Services
+from resolvers.services.scoring import score_predictions
 
 SEGMENT_FRAMES = 2048
 """Frames of a segment at most: one file, one transaction, one step of progress."""
@@ -227,6 +228,7 @@ async def _ingest(
         todo = await _missing(services, sequence, frames, replace=replace)
     if progress:
         progress(len(frames), len(frames))
+    await score_predictions(services, sequence.uid)
     return IngestReport(
         sequence=sequence.uid,
         domain=sequence.domain,

@@ -23,10 +23,10 @@ from nvp.atlas.statistics import frame_statistics
 from nvp.atlas.store import ArrayStore
 from nvp.dynamics.domain import domain
 from nvp.prediction.forecaster import Forecast, Forecaster, Window
-from nvp.thermo.scores import finite, pair_errors, vrmse
 from resolvers.services.context import Services
 from resolvers.services.forecasters import forecaster_of
 from resolvers.services.loading import load, load_stretches
+from resolvers.services.scoring import scores_of
 from resolvers.task import Task
 
 SPREAD = "spread"  # name of the standard deviation in a prediction's segment
@@ -154,7 +154,7 @@ async def _write(services: Services, start: _Start, forecast: Forecast, number: 
     mean, log_var = forecast.mean[number], forecast.log_var[number]
     states = await asyncio.to_thread(_states, services.store, start.past, mean, np.exp(0.5 * log_var))
     scores = {
-        lead: _scores(mean[lead - 1], truth, start.past.energy[-1]) for lead, truth in sorted(start.truth.items())
+        lead: scores_of(mean[lead - 1], truth, start.past.energy[-1]) for lead, truth in sorted(start.truth.items())
     }
     await prediction.record_prediction(
         services.gateway,
@@ -195,18 +195,3 @@ def _states(
         )
         for k, frame in enumerate(stored.frames)
     ]
-
-
-def _scores(
-    predicted: Float[np.ndarray, "h w c"], truth: Float[np.ndarray, "h w c"], origin: Float[np.ndarray, "h w c"]
-) -> dict[str, float | None]:
-    """Scores of one predicted state, as ESTIMATES carries them; None where a static pair has none."""
-    fidelity = pair_errors(predicted[None], truth[None], origin[None]).fidelity[0]
-    error = predicted.astype(np.float64) - truth
-    return {
-        "fidelity": finite(fidelity),
-        "vrmse": finite(vrmse(predicted[None], truth[None]).mean()),
-        "persistence": finite(vrmse(origin[None], truth[None]).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "energy_error": float(error.sum()),
-    }

@@ -120,10 +120,13 @@ async def test_members_of_an_ensemble_have_chains_of_their_own(gateway: Gateway)
 
 async def test_truth_that_comes_later_is_scored_later(gateway: Gateway) -> None:
     _, _, checkpoint = await builders.trained(gateway, stop=20)
-    uid, run = await predict(gateway, checkpoint, 19, scores=None)
+    uid, _ = await predict(gateway, checkpoint, 19, scores=None)
     assert all(state.truth is None for state in (await prediction.prediction(gateway, uid)).states)
+    assert await prediction.unscored(gateway, SEQUENCE) == []
     await builders.append(gateway, 20, 22)
-    assert await prediction.record_estimates(gateway, run.lease, prediction=uid, scores=SCORES) == 2
+    assert [(row.prediction, row.lead) for row in await prediction.unscored(gateway, SEQUENCE)] == [(uid, 1), (uid, 2)]
+    assert await prediction.record_estimates(gateway, prediction=uid, scores=SCORES) == 2
+    assert await prediction.unscored(gateway, SEQUENCE) == []
     states = (await prediction.prediction(gateway, uid)).states
     assert [state.scores.get("fidelity") for state in states] == [0.6, 0.4, None]
 
