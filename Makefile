@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+# each worker has a Neo4j of its own; a server of yours has but one database
+TEST_WORKERS ?= $(if $(NEO4J_URI),0,2)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lock schema bench
@@ -27,7 +29,7 @@ demo: setup  ## simulate, train, predict and show what the graph says
 	@$(BIN)/fieldgraph demo $(DEMO_FLAGS)
 
 test: setup  ## run the tests against a Neo4j of their own
-	@$(BIN)/pytest -m "not slow and not gpu" $(TEST_FLAGS)
+	@$(BIN)/pytest -m "not slow and not gpu" --numprocesses $(TEST_WORKERS) --dist loadfile $(TEST_FLAGS)
 
 lint: .venv/installed  ## style, types and import contracts
 	@$(BIN)/ruff check .
