@@ -94,7 +94,11 @@ def _decode(cursor: str, start: Mapping[str, Any]) -> dict[str, Any]:
         key = orjson.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
     except ValueError:
         key = None
-    if not isinstance(key, list) or [type(part) for part in key] != [type(part) for part in start.values()]:
+    if (
+        not isinstance(key, list)
+        or [type(part) for part in key] != [type(part) for part in start.values()]
+        or any(isinstance(part, int) and not LEAST <= part <= GREATEST for part in key)
+    ):
         raise GraphError(
             "BAD_CURSOR",
             f"expected a cursor of this list, got {cursor[:40]!r}.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -56,6 +57,13 @@ class View(GraphQL[RequestContext, None]):
         except _TooLarge:
             error = GraphError("TOO_LARGE", f"expected a GraphQL request of at most {MAX_BODY} bytes.")
             await problem(413, error)(scope, receive, send)
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """What a request says; JSON that is no object (nor a batch, which is refused later) is no request."""
+        said = super().parse_json(data)
+        if not isinstance(said, dict | list):
+            raise HTTPException(400, "Expected a JSON object with a `query`")
+        return said
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:
         """What the resolvers get; a WebSocket may show its token later, in `connection_init`."""

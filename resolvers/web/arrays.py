@@ -96,10 +96,11 @@ def _keep(store: ArrayStore, path: Path, size: int, sha256: str) -> None:
             if version != (1, 0) or fortran or dtype.str != "<f4" or file.tell() + 4 * math.prod(shape) != size:
                 raise ValueError(f"{dtype} of shape {shape}")
             content = np.frombuffer(file.read(), dtype="<f4").reshape(shape)
-    except ValueError as error:
+    except Exception as error:
+        # NumPy reads headers by Python's own parsers, which raise errors of their own
         raise FieldError(
             "BAD_ARRAY",
-            f"expected .npy bytes of a little-endian float32 array in C order, got {error}.",
+            f"expected .npy bytes of a little-endian float32 array in C order, got {str(error)[:200]}.",
             next_step="Write it by `numpy.save(file, array.astype('<f4', order='C'))`.",
         ) from error
     if digest(content) != sha256:

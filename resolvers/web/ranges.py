@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 FOREVER = "private, max-age=31536000, immutable"
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def unchanged(request: Request, tag: str) -> bool:

@@ -63,6 +63,14 @@ async def test_a_range_is_a_part(
     assert part.headers["content-range"] == f"bytes {first}-{first + len(part.content) - 1}/{len(whole)}"
 
 
+@pytest.mark.parametrize("asked", ["bytes=0-1,3-4", "chars=0-1", "bytes=-", f"bytes={'9' * 5000}-", "bytes=a-b"])
+async def test_a_range_that_is_none_gets_the_whole(operator: httpx.AsyncClient, world: World, asked: str) -> None:
+    url = (await first_snapshot(operator, world))["array"]["url"]
+    whole = (await operator.get(url)).content
+    response = await operator.get(url, headers={"Range": asked})
+    assert (response.status_code, response.content) == (200, whole)
+
+
 @pytest.mark.parametrize("asked", ["bytes=999999-", "bytes=9-3", "bytes=-0"])
 async def test_a_range_beyond_the_end_is_refused(operator: httpx.AsyncClient, world: World, asked: str) -> None:
     url = (await first_snapshot(operator, world))["array"]["url"]
@@ -102,6 +110,7 @@ UNUSABLE = {
     "trailing bytes": npy(np.zeros((8, 8), np.float32)) + b"x",
     "a header that promises more": npy(np.zeros((8, 8), np.float32)).replace(b"(8, 8)", b"(8,99)"),
     "another padding": npy(np.zeros((8, 8), np.float32)).replace(b"(8, 8), }", b"(8,8), } "),
+    "a header that is no Python": npy(np.zeros((8, 8), np.float32))[:10] + b"(" * 117 + b"\n" + bytes(256),
     "no array": b"hello",
     "nothing": b"",
 }

@@ -51,6 +51,12 @@ async def test_a_body_is_limited(operator: httpx.AsyncClient) -> None:
     assert response.status_code == 413
 
 
+@pytest.mark.parametrize("content", ["5", "null", '"{ __typename }"', "true", "[" * 100_000, "{", "[]", "[1]"])
+async def test_json_that_is_no_request_is_refused(operator: httpx.AsyncClient, content: str) -> None:
+    response = await operator.post("/graphql", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+
+
 async def test_documents_are_validated_once(operator: httpx.AsyncClient) -> None:
     document = "query Twice { domains { nodes { name title } } }"
     await data(operator, document)

@@ -191,7 +191,9 @@ async def test_a_page_is_cut_down_to_its_maximum(operator: httpx.AsyncClient, wo
     assert (await data(operator, document, first=-5))["snapshots"]["nodes"] == []
 
 
-@pytest.mark.parametrize("cursor", ["", "%%%", "W10=", "WyJhIiwxXQ==", "bnVsbA=="])
+@pytest.mark.parametrize(
+    "cursor", ["", "%%%", "W10=", "WyJhIiwxXQ==", "bnVsbA==", "Wzk5OTk5OTk5OTk5OTk5OTk5OTksImEiXQ=="]
+)
 async def test_a_strange_cursor_is_refused(operator: httpx.AsyncClient, world: World, cursor: str) -> None:
     document = 'query($after: String) { snapshots(domain: "fluid_dynamics", after: $after) { nodes { uid } } }'
     (error,) = (await ask(operator, document, after=cursor))["errors"]
