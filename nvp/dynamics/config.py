@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from nvp.errors import FieldError
+
+MAX_SCALE = 1024
+MAX_CELLS = 1 << 28
+"""Cells of a sequence's frames: 1 GiB in memory."""
+MAX_FLOW_STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +23,7 @@ class FluidConfig:
     moves the field equally far at every scale; a wider grid simply holds more eddies.
     """
 
-    # cells per side; a multiple of 8
+    # cells per side; a multiple of 8, at most MAX_SCALE
     scale: int = 64
     # frames per sequence, at least 2
     steps: int = 30
@@ -38,24 +44,43 @@ class FluidConfig:
     flow_step: float = 0.15
 
     def __post_init__(self) -> None:
-        if self.scale < 8 or self.scale % 8:
+        if not 8 <= self.scale <= MAX_SCALE or self.scale % 8:
             raise FieldError(
                 "BAD_CONFIG",
-                f"expected a scale that is a multiple of 8, got {self.scale}.",
+                f"expected a scale that is a multiple of 8 up to {MAX_SCALE}, got {self.scale}.",
                 next_step="Use 32, 64, 128 or 256.",
             )
         if self.steps < 2:
             raise FieldError("BAD_CONFIG", f"expected at least 2 steps, got {self.steps}.", next_step="Use 30.")
+        if self.scale**2 * self.steps > MAX_CELLS:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected at most {MAX_CELLS // self.scale**2} steps of {self.scale}×{self.scale}, got {self.steps}.",
+                next_step="Make more sequences instead.",
+            )
         for name in ("dt", "eddy", "pattern", "flow_step"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise FieldError(
                     "BAD_CONFIG",
-                    f"expected {name} > 0, got {getattr(self, name)}.",
+                    f"expected {name} > 0 and finite, got {getattr(self, name)}.",
                     next_step="Leave it out for the default.",
                 )
+        for name in ("floor", "contrast", "warm_up"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise FieldError(
+                    "BAD_CONFIG",
+                    f"expected {name} >= 0 and finite, got {getattr(self, name)}.",
+                    next_step="Leave it out for the default.",
+                )
+        if (flow_steps := (self.warm_up + self.dt * self.steps) / self.flow_step) > MAX_FLOW_STEPS:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected at most {MAX_FLOW_STEPS} steps of the flow solver, got {flow_steps:.3g}.",
+                next_step="Use fewer steps, a smaller dt or a larger flow_step.",
+            )
         for name in ("viscosity", "diffusivity"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
+            if not 0 < low <= high < math.inf:
                 raise FieldError(
                     "BAD_CONFIG",
                     f"expected 0 < lowest <= highest {name}, got {low} and {high}.",

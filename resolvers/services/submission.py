@@ -6,6 +6,7 @@ again, over the same data and with the same code, is the same run, unless the re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from graph.queries.runs import RunRow
 from graph.queries.splits import Part, Role
 from graph.queries.timeline import SequenceRow
 from nvp.atlas.time_axis import step_of
+from nvp.dynamics.config import configure
 from nvp.dynamics.domain import domain as registered_domain
 from resolvers.poke import poke
 from resolvers.services.context import Services
@@ -28,6 +30,7 @@ from resolvers.services.version import code_version
 ModelSize = Literal["ridge", "tiny", "small", "base"]
 MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
+MAX_HISTORY = 4  # frames that a model sees
 DAY_SECONDS = 86_400.0
 
 
@@ -104,7 +107,10 @@ async def submit_training(services: Services, request: TrainingRequest) -> RunRo
     _one_of("model", request.model, MODELS)
     _at_least("seed", request.seed, 0)
     _at_least("epochs", request.epochs, 1)
-    _at_least("history", request.history, 1)
+    if request.history is not None:
+        _between("history", request.history, 1, MAX_HISTORY)
+    if request.seconds is not None and not 0 < request.seconds < float("inf"):
+        raise GraphError("BAD_REQUEST", f"expected seconds above 0, got {request.seconds}.")
     _at_least("gap", request.gap, 0)
     rows = await _sequences(services, request)
     gap = await _default_gap(services, rows[0]) if request.gap is None else request.gap
@@ -196,11 +202,14 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
 
 
 async def submit_generation(services: Services, request: GenerationRequest) -> RunRow:
-    """Queue a simulation; raises FieldError for an unknown domain."""
+    """Queue a simulation; raises FieldError for a domain without simulator and for settings that it cannot take."""
     _between("sequences", request.sequences, 1, 10_000)
     _at_least("seed", request.seed, 0)
+    if not isinstance(request.settings, Mapping):
+        raise GraphError("BAD_REQUEST", f"expected settings by name, got {str(request.settings)[:80]}.")
+    configure(registered_domain(request.domain).name, request.settings)
     config = {
-        "domain": registered_domain(request.domain).name,
+        "domain": request.domain,
         "sequences": request.sequences,
         "settings": dict(request.settings),
     }
@@ -259,6 +268,8 @@ async def _sequences(services: Services, request: TrainingRequest) -> list[Seque
             next_step="Ingest a file (`fieldgraph ingest`) or simulate some (`fieldgraph generate`).",
         )
     head = rows[0]
+    if request.domain is not None:
+        _same("domain", request.domain, head.domain, next_step="Name the sequences alone, or those of this domain.")
     for row in rows:
         if (row.domain, row.height, row.width, row.dt) != (head.domain, head.height, head.width, head.dt):
             raise GraphError(
@@ -311,13 +322,16 @@ async def _cut(services: Services, part: Part, begin: str | None, end: str | Non
 
 def _t_index(row: SequenceRow, text: str) -> int:
     """A t_index as it is, an ISO time by the sequence's calendar (UTC)."""
-    if text.lstrip("-").isdecimal():
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
     try:
+        # NumPy takes any other text for a time as well, and wraps around years that nanoseconds do not reach
+        if not re.match(r"[0-9]{4}(-|$)", text) or not 1678 <= int(text[:4]) <= 2261:
+            raise ValueError(text)
         return step_of(np.datetime64(text.removesuffix("Z"), "ns"), row.dt) - row.anchor
     except ValueError:
         raise GraphError(
-            "BAD_TIME", f"expected a t_index or an ISO time such as 2019-03-25T00:00, got {text!r}."
+            "BAD_TIME", f"expected a t_index or an ISO time such as 2019-03-25T00:00, got {text[:80]!r}."
         ) from None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from graph.errors import GraphError, NotFound
-from graph.queries import runs, splits
+from graph.queries import runs, splits, timeline
 from nvp.errors import FieldError
 from resolvers.services.context import Services
 from resolvers.services.ingest import ingest_series
@@ -16,6 +16,7 @@ from resolvers.services.submission import (
     GenerationRequest,
     PredictionRequest,
     TrainingRequest,
+    _t_index,
     submit_evaluation,
     submit_generation,
     submit_prediction,
@@ -94,11 +95,29 @@ async def test_generation_is_checked(services: Services) -> None:
 
 
 @pytest.mark.parametrize(
+    ("domain", "changed", "says"),
+    [
+        ("fluid_dynamics", {"scale": 7}, "multiple of 8"),
+        ("fluid_dynamics", {"scale": 1_000_000}, "up to 1024"),  # the batch worker would be gone for good
+        ("fluid_dynamics", {"sclae": 64}, "sclae"),
+        ("fluid_dynamics", [1], "settings by name"),
+        ("surface_temperature", {}, "with a simulator"),
+    ],
+)
+async def test_bad_generations_queue_nothing(services: Services, domain: str, changed, says: str) -> None:
+    with pytest.raises((GraphError, FieldError), match=says):
+        await submit_generation(services, GenerationRequest(domain=domain, settings=changed))
+    assert await runs.list_runs(services.gateway) == []
+
+
+@pytest.mark.parametrize(
     ("request_", "error", "says"),
     [
         (TrainingRequest(domain="fluid_dynamics", model="huge"), GraphError, "ridge, tiny, small, base"),
         (TrainingRequest(domain="fluid_dynamics", epochs=0), GraphError, "epochs"),
         (TrainingRequest(domain="fluid_dynamics", history=0), GraphError, "history"),
+        (TrainingRequest(domain="fluid_dynamics", history=5), GraphError, "history within 1 … 4"),
+        (TrainingRequest(domain="fluid_dynamics", seconds=-5.0), GraphError, "seconds"),
         (TrainingRequest(), GraphError, "neither"),
         (TrainingRequest(domain="fluid_dynamics"), GraphError, "ingest"),
         (TrainingRequest(sequences=("nowhere",)), NotFound, "nowhere"),
@@ -123,6 +142,21 @@ async def test_sequences_of_different_grids_are_not_mixed(services: Services) ->
     await ingest_carried(services, side=24)
     with pytest.raises(GraphError, match="24×24"):
         await submit_training(services, RIDGE)
+
+
+async def test_sequences_of_another_domain_than_named_are_refused(services: Services) -> None:
+    uids = await ingest_carried(services)
+    with pytest.raises(GraphError, match="expected domain surface_temperature, got fluid_dynamics"):
+        await submit_training(services, TrainingRequest(domain="surface_temperature", sequences=tuple(uids)))
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "1; DROP", "NaT", "3000-01-01", "today", ""])
+async def test_a_begin_that_is_no_time_is_refused(services: Services, text: str) -> None:
+    (uid,) = await ingest_carried(services)
+    row = await timeline.sequence(services.gateway, uid)
+    with pytest.raises(GraphError, match="expected a t_index or an ISO time") as caught:
+        _t_index(row, text)
+    assert len(str(caught.value)) < 200
 
 
 async def test_bad_predictions_and_evaluations(services: Services) -> None:
