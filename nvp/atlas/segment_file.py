@@ -17,6 +17,7 @@ import numpy as np
 
 from nvp.atlas.canonical import STORED, as_stored, digests
 from nvp.atlas.series import Series
+from nvp.atlas.sink import sink
 from nvp.errors import FieldError
 
 FORMAT = "fieldgraph segment 1"
@@ -45,7 +46,7 @@ def content_digest(series: Series) -> str:
 
 def write(path: Path, series: Series) -> None:
     """Write `series` into a new file; the caller gives a temporary path and moves it."""
-    with h5py.File(path, "w") as file:
+    with sink(path) as target, h5py.File(target, "w") as file:
         _write_frames(file, "energy", series.energy)
         for name, values in series.context.items():
             _write_frames(file, f"context/{name}", values)

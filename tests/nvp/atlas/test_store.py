@@ -317,3 +317,19 @@ def test_what_a_killed_writer_left_goes_at_the_next_sweep(tmp_path: Path) -> Non
     assert store.sweep_temporary() == 1
     assert not (temporary / ended).exists(), "the writer has ended"
     assert len(list(temporary.iterdir())) == 2, "those of living writers and of other hosts stay"
+
+
+@pytest.mark.parametrize("room", [0, 100, 2_000, 50_000, 1_000_000])
+def test_a_full_disk_is_one_error_and_no_crash(tmp_path: Path, room: int) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path; import numpy as np\n"
+        "from nvp.atlas.store import ArrayStore; from nvp.atlas.series import Series\n"
+        "from nvp.errors import FieldError\n"
+        "series = Series(energy=np.ones((300, 32, 32, 1), np.float32), dt=1.0, domain='d')\n"
+        f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "try: ArrayStore(Path(sys.argv[1])).write_segment(series)\n"
+        "except FieldError as error: sys.stdout.write(error.code)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "STORE_UNWRITABLE", "")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
