@@ -91,9 +91,9 @@ class View(GraphQL[RequestContext, None]):
         """JSON as orjson reads it."""
         return orjson.loads(data)
 
-    def encode_json(self, data: object) -> bytes:
-        """JSON as orjson writes it."""
-        return orjson.dumps(data)
+    def encode_json(self, data: object) -> str:
+        """JSON as orjson writes it; text, as browsers' clients refuse the binary messages that bytes would become."""
+        return orjson.dumps(data).decode()
 
 
 def shown(parameters: Mapping[str, object], tokens: Tokens) -> Viewer | None:

@@ -86,8 +86,10 @@ async def subscribe(socket_: ClientConnection, uid: str, *, after: int | None = 
 
 async def receive(socket_: ClientConnection) -> dict[str, Any]:
     async with asyncio.timeout(5):
-        message: dict[str, Any] = json.loads(await socket_.recv())
-        return message
+        said = await socket_.recv()
+    assert isinstance(said, str)  # a browser's client reads no binary message
+    message: dict[str, Any] = json.loads(said)
+    return message
 
 
 async def finish(gateway: Gateway, run: RunRow) -> None:
