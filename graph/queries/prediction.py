@@ -264,7 +264,8 @@ _SET_COPY: LiteralString = "MATCH (p:Prediction {uid: $uid}) SET p += $propertie
 
 _UNSCORED: LiteralString = """
 MATCH (start:EnergySnapshot {sequence: $sequence})<-[:FROM]-(p:Prediction)-[link:PREDICTS]->(e:Predicted)
-WHERE e.member IS NULL AND NOT (e)-[:ESTIMATES]->()
+USING INDEX start:EnergySnapshot(sequence, t_index)
+WHERE start.t_index IS NOT NULL AND e.member IS NULL AND NOT (e)-[:ESTIMATES]->()
 MATCH (truth:EnergySnapshot {sequence: $sequence, t_index: start.t_index + link.lead})
 RETURN p.uid AS prediction, link.lead AS lead, e.uri AS uri, truth.uri AS truth_uri, start.uri AS start_uri
 ORDER BY prediction, lead LIMIT $limit

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import pytest
 
@@ -11,7 +10,7 @@ from graph.gateway import Gateway
 from graph.queries import arrays, catalog, listings
 from graph.queries.listings import Keyset
 from tests.conftest import EMPTY
-from tests.graph.queries import builders
+from tests.graph.queries.plans import explain, fill
 
 pytestmark = pytest.mark.db
 
@@ -32,33 +31,11 @@ OF_FEW = {"predictions of checkpoint", "evaluations of checkpoint"}
 """They start at a node and sort what hangs on it."""
 
 
-def operators(plan: dict[str, Any]) -> Iterator[str]:
-    """Names of all operators of a plan."""
-    yield plan["operatorType"].partition("@")[0]
-    for child in plan.get("children", []):
-        yield from operators(child)
-
-
-async def explain(gateway: Gateway, query: LiteralString) -> set[str]:
-    """The operators that Neo4j would run."""
-    async with gateway.driver.session(database=gateway.database) as session:
-        summary = await (await session.run("EXPLAIN " + query)).consume()
-    assert summary.plan is not None
-    return set(operators(summary.plan))
-
-
 @pytest.fixture(scope="module")
 async def filled(_migrated: Gateway) -> Gateway:
     """A graph with something under each big label, so that the planner has statistics to go by."""
     await _migrated.execute_schema(EMPTY)
-    await builders.trained(_migrated, stop=200)
-    for source in ("two", "three"):
-        await builders.append(_migrated, 0, 200, source=source)
-    # many against the few that have inputs, or to read them all would be the better plan
-    for _ in range(150):
-        await builders.submit(_migrated)
-    # plans made while the graph was empty would be kept for a while
-    await _migrated.execute_schema("CALL db.clearQueryCaches()")
+    await fill(_migrated)
     return _migrated
 
 

@@ -78,7 +78,7 @@ ENERGY = ("--domain", "fluid_dynamics", "--units", "1")
         (("--domain", "fluid_dynamics"), FIELD, ("f.nc", "'t2m'", "'K'", "fluid_dynamics", "--units")),
         (("--domain", "aether"), FIELD, ("'aether'", "fluid_dynamics", "surface_temperature")),
         ((*WEATHER, "--crop", "--regrid"), FIELD, ("--crop", "--regrid")),
-        ((*WEATHER, "--source", "data/f.nc"), FIELD, ("'data/f.nc'", "--source")),
+        ((*WEATHER, "--source", "data/f.nc"), FIELD, ("'data/f.nc'", "name of a source")),
     ],
     ids=[
         "missing variable", "NaN", "infinity", "beyond float32", "negative energy", "33×49", "units", "unknown domain",
