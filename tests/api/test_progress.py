@@ -139,6 +139,7 @@ async def test_a_watcher_that_leaves_is_forgotten(server: Server, world: World, 
         await until(lambda: _equals(server, 2))
         if abrupt:
             socket_.transport.abort()
+            await socket_.wait_closed()
         else:
             await socket_.send(json.dumps({"id": "1", "type": "complete"}))
             await until(lambda: _equals(server, 1))
