@@ -50,7 +50,7 @@ class Running:
 
     @property
     def browser(self) -> str:
-        return f"http://{HOST}:{self.http_port}/browser/"
+        return f"http://{HOST}:{self.http_port}/browser/?dbms=neo4j://neo4j@{HOST}:{self.bolt_port}"
 
 
 def start(

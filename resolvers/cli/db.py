@@ -13,10 +13,10 @@ import typer
 
 from graph.embedded import backup as backups
 from graph.embedded import jars, server
-from graph.embedded.conf import Layout
 from graph.embedded.progress import download_bar
 from graph.errors import GraphError
 from graph.settings import Settings
+from resolvers.cli.addresses import secret
 from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.web import webjars
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedded Neo4j.")
 
 
-@app.command()
+@app.command(short_help="Download Neo4j and GraphiQL.")
 def fetch(as_json: JsonOption = False) -> None:
     """Download Neo4j and GraphiQL, or what is missing or broken of them; the only step that needs the network.
 
@@ -72,7 +72,7 @@ def stop(as_json: JsonOption = False) -> None:
     emit({"stopped": stopped}, as_json=as_json, text="Neo4j stopped." if stopped else "Neo4j was not running.")
 
 
-@app.command()
+@app.command(short_help="Say whether the server runs and where.")
 def status(as_json: JsonOption = False) -> None:
     """Say whether the server runs and where; exit code 1 where it does not.
 
@@ -89,7 +89,8 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to write the dump; must not exist.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the dump; must not exist.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Write the whole graph to one file. The server is stopped meanwhile; arrays are files and stay as they are.
 
@@ -103,7 +104,7 @@ def backup(
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="A dump made by `fieldgraph db backup`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dump made by `fieldgraph db backup`.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before replacing the graph.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,9 +143,8 @@ def _in_thread(work: Callable[[], T]) -> T:
 def _show(settings: Settings, running: server.Running, *, as_json: bool) -> None:
     where = {"uri": running.uri, "browser": running.browser, "home": str(settings.home)}
     result = {"running": True, "ready": server.answers(running), **asdict(running), **where}
-    secret = "NEO4J_PASSWORD" if settings.neo4j_password else str(Layout.of(settings).password)
     text = (
         f"Neo4j {running.version} runs at {running.uri} (process {running.pid}).\n"
-        f"Browser: {running.browser} as {settings.neo4j_username}, password in {secret}."
+        f"Browser: {running.browser} as {settings.neo4j_username}, password in {secret(settings)}."
     )
     emit(result, as_json=as_json, text=text)

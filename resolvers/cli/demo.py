@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from graph.embedded import server
-from graph.embedded.conf import Layout
 from graph.queries.census import Census, census
 from graph.settings import Settings
 from migrations.runner import migrate
 from resolvers import supervisor
+from resolvers.cli.addresses import addresses, greeting
 from resolvers.cli.bars import Bars
-from resolvers.cli.output import JsonOption, emit, run
+from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.client import Client
 from resolvers.demo import DemoConfig, DemoResult, run_demo
 from resolvers.serving import serving
@@ -49,18 +50,21 @@ async def _demo(settings: Settings, config: DemoConfig, *, keep: bool, as_json: 
     # the bars tell enough; and where nobody is told the address, any free port will do
     settings = settings.model_copy(update={"log_level": "warning"} | ({} if keep else {"port": 0}))
     began = time.monotonic()
+    console.print("Starting Neo4j and the API")
     async with supervisor.neo4j(settings) as gateway:
         await migrate(gateway)
         async with serving(settings) as url:
+            started = time.monotonic() - began
             with Bars() as bars:
                 async with Client(url, token=Tokens(settings.home).local()) as client:
                     result = await run_demo(client, config, on_progress=bars.update)
+            result = replace(result, steps={"start": round(started, 2), **result.steps})
             counts = await census(gateway)
             seconds = time.monotonic() - began
             emit(
                 _as_json(result, counts, seconds),
                 as_json=as_json,
-                text=_as_text(result, counts, seconds, _where(settings, url) if keep else None),
+                text=_as_text(result, counts, seconds, _where(settings, url) if keep else _next()),
             )
             if keep:
                 ending = asyncio.Event()
@@ -81,19 +85,22 @@ def _as_json(result: DemoResult, counts: Census, seconds: float) -> dict[str, An
     }
 
 
-def _as_text(result: DemoResult, counts: Census, seconds: float, where: str | None) -> str:
+def _as_text(result: DemoResult, counts: Census, seconds: float, where: str) -> str:
     return "\n".join(
         (
             "",
             _scores(result),
-            f"In the graph: {counts.sequences} sequences of {counts.snapshots - counts.predicted} snapshots, joined by "
-            f"{counts.next_links} NEXT links; {counts.predictions} predictions of {counts.predicted} snapshots, by "
-            f"{counts.evolves_to_links} EVOLVES_TO links; {counts.estimates_links} compared with the truth.",
-            f"The checkpoint: {result.checkpoint}",
-            f"It continued:   {result.start}",
+            "In the graph",
+            f"  sequences          {counts.sequences}, with {counts.snapshots - counts.predicted} snapshots and "
+            f"{counts.next_links} NEXT links",
+            f"  predictions        {counts.predictions}, with {counts.predicted} snapshots and "
+            f"{counts.evolves_to_links} EVOLVES_TO links; {counts.estimates_links} compared with the truth",
+            f"  checkpoint         {result.checkpoint}",
+            f"  predicted from     {result.start}",
+            "",
             f"Took {seconds:.0f} s ({', '.join(f'{name} {took:.0f} s' for name, took in result.steps.items())}).",
             "",
-            where or "To look around: fieldgraph demo --serve (it takes what is there and keeps the pages up).",
+            where,
         )
     )
 
@@ -122,11 +129,16 @@ def _scores(result: DemoResult) -> str:
 
 
 def _where(settings: Settings, url: str) -> str:
-    running = None if settings.neo4j_uri else server.find(settings)
-    lines = [f"GraphiQL       {url}/"]
-    if running:
-        lines += [
-            f"Neo4j Browser  {running.browser}  (user neo4j, password in {Layout.of(settings).password}); ask it, e.g.",
-            "               MATCH p = (:EnergySnapshot)-[:EVOLVES_TO*]->(:Predicted) RETURN p LIMIT 10",
-        ]
-    return "\n".join([*lines, "Ctrl-C ends it all."])
+    lines = [greeting(addresses(settings, url))]
+    if not settings.neo4j_uri:
+        lines.append("Ask Neo4j e.g.   MATCH p = (:EnergySnapshot)-[:EVOLVES_TO*]->(:Predicted) RETURN p LIMIT 10")
+    return "\n".join(lines)
+
+
+def _next() -> str:
+    """What to type next; as this command was typed, where a shell does not find it by its name."""
+    name = "fieldgraph" if shutil.which("fieldgraph") else sys.argv[0]
+    return (
+        f"To look around:    {name} demo --serve  (takes what is there and keeps the pages up)\n"
+        f"Fields of yours:   {name} ingest --help"
+    )

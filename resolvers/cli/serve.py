@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from graph.embedded import server
 from graph.settings import Settings
 from migrations.runner import require_current
 from resolvers import supervisor
+from resolvers.cli.addresses import addresses, greeting
 from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.logs import log_to_stderr
 from resolvers.supervisor import Supervisor
-from resolvers.web.tokens import Tokens
 
 
 def command(
@@ -45,14 +44,5 @@ async def _serve(settings: Settings, as_json: bool) -> None:
 
 
 def _greet(settings: Settings, listener: socket.socket, as_json: bool) -> None:
-    base = f"http://{settings.host}:{listener.getsockname()[1]}"
-    tokens = Tokens(settings.home)
-    running = None if settings.neo4j_uri else server.find(settings)
-    urls: dict[str, Any] = {
-        "login": f"{base}/session?ticket={tokens.ticket(tokens.local())}",
-        "graphql": f"{base}/graphql",
-        "neo4j_browser": running.browser if running else None,
-        "neo4j": running.uri if running else settings.neo4j_uri,
-    }
-    text = "\n".join(f"{name.replace('_', ' '):14} {url}" for name, url in urls.items() if url)
-    emit(urls, as_json=as_json, text=f"{text}\nThe login works once, within a quarter of an hour; Ctrl-C ends it all.")
+    found = addresses(settings, f"http://{settings.host}:{listener.getsockname()[1]}")
+    emit(found, as_json=as_json, text=greeting(found))
