@@ -6,6 +6,7 @@ Each command lives in a module of its own, imported when it is called, so that `
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import typer
 import typer.core
@@ -25,7 +26,7 @@ COMMANDS = {
     "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",
     "migrate": "Bring the graph's schema up to date.",
     "bench": "Measure, with the machine beside the figures.",
-    "doctor": "Check this installation.",
+    "doctor": "Check this installation and list its settings.",
     "schema": "Print the GraphQL schema.",
 }
 
@@ -49,11 +50,17 @@ class _Commands(typer.core.TyperGroup):
         found.name = name
         return found
 
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 commands = _Commands(
     name="fieldgraph",
     help="Evolving energy fields as a graph that can be asked about the future.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
