@@ -122,7 +122,8 @@ class Worker:
                 await executor.kill()
             return await working
         except ChildDied as died:
-            log.warning("%s", died)
+            if not handing_back:
+                log.warning("%s", died)
             back = Done(uid="", state="QUEUED", error_message="handed back by its worker")
             crashed = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message=f"{died}.", again=True)
             return {run.uid: self._told.get(run.uid, back if handing_back else crashed) for run in group}

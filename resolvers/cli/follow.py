@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from graph.embedded import server
 from graph.errors import GraphError
 from graph.queries import runs
 from graph.queries.runs import RunRow
@@ -21,7 +22,14 @@ from resolvers.supervisor import on_signals
 from resolvers.worker import Worker
 
 LOOK_SECONDS = 0.2  # between two looks at the run
+CTRL_C = 130  # what a shell says of a program that Ctrl-C ended
 TAKE_SECONDS = 1.5  # what a worker that is there gets to take the run, beyond its poll
+
+
+class Interrupted(GraphError):
+    """Ctrl-C came first; the run waits in the queue."""
+
+    exit_code = CTRL_C
 
 
 @asynccontextmanager
@@ -32,6 +40,8 @@ async def opened() -> AsyncIterator[Services]:
     `fieldgraph migrate`.
     """
     settings = Settings()
+    if settings.neo4j_uri is None and server.find(settings) is None:
+        console.print("Starting Neo4j; it stays for the next commands, until `fieldgraph db stop`.")
     async with open_services(settings) as services:
         if settings.neo4j_uri is None and not (await runner.status(services.gateway)).applied:
             report = await runner.migrate(services.gateway)
@@ -75,6 +85,11 @@ def queued(run: RunRow) -> dict[str, Any]:
     return {"run": run.uid, "state": run.state}
 
 
+def queued_text(result: dict[str, Any]) -> str:
+    """The same for people."""
+    return f"run {result['run']} is {result['state'].lower()}.\nNext: fieldgraph runs show {result['run']}"
+
+
 def _ended(run: RunRow) -> RunRow:
     match run.state:
         case "SUCCEEDED":
@@ -83,7 +98,7 @@ def _ended(run: RunRow) -> RunRow:
             raise GraphError(run.error_code or "FAILED", f"run {run.uid} failed: {run.error_message}")
         case "CANCELLED":
             raise GraphError("CANCELLED", f"run {run.uid} was cancelled.", next_step="Submit it again.")
-    raise GraphError(
+    raise Interrupted(
         "INTERRUPTED",
         f"run {run.uid} is {run.state.lower()}, not finished.",
         next_step="It goes on from its last checkpoint with the next worker, or with the same command.",
@@ -92,4 +107,4 @@ def _ended(run: RunRow) -> RunRow:
 
 def _bar() -> Progress:
     columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    return Progress(*columns, TextColumn("eta"), TimeRemainingColumn(), console=console, transient=True)
+    return Progress(*columns, TextColumn("ETA"), TimeRemainingColumn(), console=console, transient=True)

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from graph.errors import GraphError
 from graph.queries import runs
+from graph.queries.run_rows import RUN_LABELS, TRANSITIONS
 from graph.queries.runs import RunRow
 from resolvers.cli.follow import opened
-from resolvers.cli.output import JsonOption, emit, run
+from resolvers.cli.output import JsonOption, emit, fail, run
 
 app = typer.Typer(no_args_is_help=True, help="List, show and cancel runs.", rich_markup_mode=None)
 
@@ -30,30 +30,27 @@ def list_(
 
     Example: fieldgraph runs list --state RUNNING
     """
+    state = state.upper() if state else None
+    _one_of("state", state, tuple(TRANSITIONS))
+    _one_of("kind", kind, tuple(RUN_LABELS))
     found = run(_list(state, kind, limit))
-    if as_json:
-        emit({"runs": [_shown(row) for row in found]}, as_json=True)
-        return
-    table = Table(box=None)
-    for name in ("run", "kind", "state", "attempt", "progress", "message"):
-        table.add_column(name, no_wrap=name == "run")
-    for row in found:
-        text = row.error_message or row.message
-        table.add_row(row.uid, row.kind, row.state, str(row.attempt), f"{row.progress:.0%}", text)
-    Console(highlight=False).print(table)
+    text = "\n".join(_line(row) for row in found) or "no such run"
+    emit({"runs": [_shown(row) for row in found]}, as_json=as_json, text=text)
 
 
 @app.command()
-def show(uid: Annotated[str, typer.Argument(help="The run.")], as_json: JsonOption = False) -> None:
+def show(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], as_json: JsonOption = False) -> None:
     """Show one run.
 
     Example: fieldgraph runs show 019aa5f2-7c1e-7b52-9d0e-1f7a4c2b8e11 --json
     """
-    emit(_shown(run(_show(uid))), as_json=as_json)
+    shown = _shown(run(_show(uid)))
+    text = "\n".join(f"{name:16} {value}" for name, value in shown.items() if value not in (None, ""))
+    emit(shown, as_json=as_json, text=text)
 
 
-@app.command()
-def cancel(uid: Annotated[str, typer.Argument(help="The run.")], as_json: JsonOption = False) -> None:
+@app.command(short_help="Cancel a run.")
+def cancel(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], as_json: JsonOption = False) -> None:
     """Cancel a run: at once where it waits, at its next step where it is worked.
 
     Example: fieldgraph runs cancel 019aa5f2-7c1e-7b52-9d0e-1f7a4c2b8e11
@@ -79,3 +76,16 @@ async def _cancel(uid: str) -> RunRow:
 
 def _shown(row: RunRow) -> dict[str, Any]:
     return {name: value for name, value in asdict(row).items() if name not in HIDDEN}
+
+
+def _line(row: RunRow) -> str:
+    """A run in one line, what happened last at its end."""
+    attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
+    return (
+        f"{row.uid}  {row.kind:10}  {row.state:9}  {row.progress:4.0%}  {row.error_message or row.message}{attempt}"
+    ).rstrip()
+
+
+def _one_of(what: str, name: str | None, known: tuple[str, ...]) -> None:
+    if name is not None and name not in known:
+        fail(GraphError(f"BAD_{what.upper()}", f"expected a {what} out of {', '.join(known)}, got {name!r}."))
