@@ -8,7 +8,7 @@ import typer
 
 from nvp.dynamics.config import configure
 from nvp.errors import FieldError
-from resolvers.cli.follow import finish, opened, queued
+from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, emit, fail, run
 from resolvers.services.recipes import frames_present, plan
 from resolvers.services.submission import GenerationRequest, submit_generation
@@ -77,13 +77,14 @@ async def _generate(request: GenerationRequest, detach: bool) -> dict[str, Any]:
     }
 
 
-def _text(result: dict[str, Any]) -> str | None:
+def _text(result: dict[str, Any]) -> str:
     if "frames" not in result:
-        return None
+        return queued_text(result)
     what = f"{result['frames']} frames in {len(result['sequences'])} sequences of {result['domain']}"
     if result.get("dry_run"):
         return f"would make {what} ({result['energy_bytes'] / 1e6:.1f} MB of energy); nothing was touched"
-    return f"{what}, {result['created']} of them new, by run {result['run']}"
+    said = f"{what}, {result['created']} of them new, by run {result['run']}"
+    return f"{said}\nNext: fieldgraph train --domain {result['domain']}"
 
 
 def _parsed(settings: list[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from resolvers.services.ingest import IngestReport, IngestRequest, ingest_prepar
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="NetCDF, Zarr, .npy or .npz.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="NetCDF, Zarr, .npy or .npz.", show_default=False)],
     domain: Annotated[str, typer.Option(help="What kind of field it is; an unknown name lists the known ones.")],
     variable: Annotated[str | None, typer.Option(help="Variable of the file, where it has several.")] = None,
     crop: Annotated[
@@ -57,7 +57,11 @@ async def _ingest(request: IngestRequest) -> IngestReport:
 
 
 def _summary(report: IngestReport) -> str:
-    what = f"sequence {report.sequence} ({report.domain}, source {report.source!r}, {report.height}×{report.width})"
+    what = (
+        f"sequence {report.sequence} ({report.domain}, source {report.source!r}, {report.height}×{report.width} cells, "
+        f"a frame each {report.dt:g} s)"
+    )
     if report.created == 0:
         return f"nothing new: all {report.frames} frames are in {what}"
-    return f"{report.created} of {report.frames} frames are new in {what}"
+    said = f"{report.created} of {report.frames} frames are new in {what}"
+    return f"{said}\nNext: fieldgraph train --domain {report.domain}"

@@ -9,7 +9,7 @@ import typer
 
 from graph.errors import GraphError
 from graph.queries import training
-from resolvers.cli.follow import finish, opened, queued
+from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, emit, run
 from resolvers.services.submission import TrainingRequest, submit_training
 
@@ -68,7 +68,8 @@ def command(
         gap=gap,
         force=force,
     )
-    emit(run(_train(request, detach)), as_json=as_json)
+    result = run(_train(request, detach))
+    emit(result, as_json=as_json, text=_text(result))
 
 
 async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
@@ -92,3 +93,20 @@ async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
             "step": best.step,
             "val_fidelity": best.val_fidelity,
         }
+
+
+def _text(result: dict[str, Any]) -> str:
+    """What came of it and what to do with it."""
+    if "checkpoint" not in result:
+        return queued_text(result)
+    fidelity = "–" if result["val_fidelity"] is None else f"{result['val_fidelity']:.4f}"
+    return "\n".join(
+        (
+            f"{'checkpoint':20} {result['checkpoint']}",
+            f"{'validation fidelity':20} {fidelity}  (epoch {result['epoch']}, step {result['step']})",
+            f"{'model':20} {result['model']}  ({result['parameters']} parameters)",
+            f"{'split':20} {result['split']}",
+            f"{'run':20} {result['run']}  (attempt {result['attempt']})",
+            f"Next: fieldgraph evaluate {result['checkpoint']}",
+        )
+    )

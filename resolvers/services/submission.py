@@ -315,12 +315,12 @@ async def _cut(services: Services, part: Part, begin: str | None, end: str | Non
     row = await timeline.sequence(services.gateway, part.sequence)
     return replace(
         part,
-        first=part.first if begin is None else max(part.first, _t_index(row, begin)),
-        last=part.last if end is None else min(part.last, _t_index(row, end)),
+        first=part.first if begin is None else max(part.first, t_index(row, begin)),
+        last=part.last if end is None else min(part.last, t_index(row, end)),
     )
 
 
-def _t_index(row: SequenceRow, text: str) -> int:
+def t_index(row: SequenceRow, text: str) -> int:
     """A t_index as it is, an ISO time by the sequence's calendar (UTC)."""
     if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)

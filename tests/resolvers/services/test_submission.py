@@ -16,11 +16,11 @@ from resolvers.services.submission import (
     GenerationRequest,
     PredictionRequest,
     TrainingRequest,
-    _t_index,
     submit_evaluation,
     submit_generation,
     submit_prediction,
     submit_training,
+    t_index,
 )
 from tests.resolvers.carried import carried, ingest_carried
 
@@ -155,7 +155,7 @@ async def test_a_begin_that_is_no_time_is_refused(services: Services, text: str)
     (uid,) = await ingest_carried(services)
     row = await timeline.sequence(services.gateway, uid)
     with pytest.raises(GraphError, match="expected a t_index or an ISO time") as caught:
-        _t_index(row, text)
+        t_index(row, text)
     assert len(str(caught.value)) < 200
 
 
