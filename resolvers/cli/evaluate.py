@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from graph.queries import evaluation
-from resolvers.cli.follow import finish, opened, queued
-from resolvers.cli.output import JsonOption, emit, run
+from graph.queries import evaluation, splits, training
+from graph.queries.evaluation import Stretch
+from graph.queries.splits import SplitRow
+from resolvers.cli.follow import finish, opened, queued, queued_text
+from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.services.context import Services
 from resolvers.services.submission import EvaluationRequest, submit_evaluation
 
 
@@ -23,7 +27,8 @@ class Role(StrEnum):
 
 def command(
     checkpoints: Annotated[
-        list[str], typer.Argument(help="Checkpoints; several are rng seeds of one model.", show_default=False)
+        list[str],
+        typer.Argument(metavar="CHECKPOINT", help="Several are rng seeds of one model.", show_default=False),
     ],
     sequence: Annotated[
         list[str] | None, typer.Option(help="Sequence to score on; may be repeated. Default: the split's.")
@@ -52,6 +57,11 @@ def command(
         force=force,
     )
     result = run(_evaluate(request, detach))
+    if result.get("trained_on"):
+        console.print(
+            f"note: {result['trained_on']} of these frames trained or chose a checkpoint; "
+            "--split-role test scores those that did not."
+        )
     emit(result, as_json=as_json, text=_text(result))
 
 
@@ -69,14 +79,34 @@ async def _evaluate(request: EvaluationRequest, detach: bool) -> dict[str, Any]:
             "evaluations": [row.uid for row in rows],
             "checkpoints": [row.checkpoint for row in rows],
             "stretches": [[part.sequence, part.first, part.last] for part in rows[0].stretches],
+            "trained_on": trained_on(
+                rows[0].stretches, [await _split(services, uid) for uid in dict.fromkeys(request.checkpoints)]
+            ),
             **mean,
         }
 
 
-def _text(result: dict[str, Any]) -> str | None:
+async def _split(services: Services, checkpoint: str) -> SplitRow:
+    return await splits.split(services.gateway, (await training.checkpoint(services.gateway, checkpoint)).model.split)
+
+
+def trained_on(stretches: Sequence[Stretch], used: Sequence[SplitRow]) -> int:
+    """How many frames of `stretches` one of these splits gave to training or validation."""
+    seen = {
+        (stretch.sequence, t_index)
+        for split in used
+        for part in (*split.of("train"), *split.of("val"))
+        for stretch in stretches
+        if stretch.sequence == part.sequence
+        for t_index in range(max(stretch.first, part.first), min(stretch.last, part.last) + 1)
+    }
+    return len(seen)
+
+
+def _text(result: dict[str, Any]) -> str:
     """The headline and the baselines, a line each."""
     if "fidelity" not in result:
-        return None
+        return queued_text(result)
     baselines = dict(result["baselines"])
     baselines |= {f"known physics, {name}": score for name, score in baselines.pop("known_physics").items()}
     lines = [_line("fidelity", result["fidelity"])]
