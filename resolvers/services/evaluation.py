@@ -28,6 +28,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     checkpoints = [await training.checkpoint(services.gateway, uid) for uid in config["checkpoints"]]
     split = await splits.split(services.gateway, checkpoints[0].model.split)
     scored = [Stretch(**part) for part in config["parts"]]
+    await task.report(0.0, "reading the fields")
     series = await _series(services, scored)
     fit, validation = [
         await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of(role)])
@@ -35,6 +36,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     ]
     results = []
     for number, checkpoint in enumerate(checkpoints):
+        which = f"checkpoint {number + 1}/{len(checkpoints)}"
+        await task.report(number / len(checkpoints), f"{which} · fitting the baselines, compiling")
         forecaster = await task.compute(forecaster_of, services.store, checkpoint)
         results.append(
             await task.compute(

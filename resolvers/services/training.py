@@ -30,6 +30,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     """Train the model that `run.config` describes on its split."""
     config = run.config
     split = await splits.split(services.gateway, config["split"])
+    await task.report(run.progress, "reading the fields")
     data = TrainingData(
         train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
     )
@@ -49,6 +50,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         code_version=code_version(),
         parameter_count=begun.parameters,
     )
+    if config["model"] != "ridge":
+        await task.report(run.progress, "compiling")
     while (event := await task.advance(events)) is not None:
         await _record(services, task, model, event)
 
