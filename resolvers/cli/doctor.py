@@ -20,6 +20,7 @@ from graph.gateway import Gateway
 from graph.settings import Settings
 from migrations import runner
 from resolvers.cli.output import JsonOption, emit, run
+from resolvers.supervisor import CONNECTION
 from resolvers.web import webjars
 
 PACKAGES = ("graph", "migrations", "nvp", "resolvers", "schema")
@@ -37,16 +38,30 @@ class Check:
 
 
 def command(as_json: JsonOption = False) -> None:
-    """Check this installation; exit code 1 where something is wrong. Starts nothing and changes nothing.
+    """Check this installation and list its settings; exit code 1 where something is wrong.
+
+    Starts nothing and changes nothing.
 
     Example: fieldgraph doctor --json
     """
-    checks = run(asyncio.to_thread(_check_all, Settings()))
+    settings = Settings()
+    checks = run(asyncio.to_thread(_check_all, settings))
     ok = all(check.ok for check in checks)
     lines = [f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<20}{check.found}" for check in checks]
-    emit({"ok": ok, "checks": [asdict(check) for check in checks]}, as_json=as_json, text="\n".join(lines))
+    known = variables(settings)
+    lines += ["", *(f"{name:<32}  {'–' if value is None else value}".rstrip() for name, value in known.items())]
+    result = {"ok": ok, "checks": [asdict(check) for check in checks], "settings": known}
+    emit(result, as_json=as_json, text="\n".join(lines))
     if not ok:
         raise typer.Exit(1)
+
+
+def variables(settings: Settings) -> dict[str, str | None]:
+    """Each setting by its environment variable, secrets veiled; None where it is not set and has no default."""
+    return {
+        (name if name in CONNECTION else f"fieldgraph_{name}").upper(): None if value is None else str(value)
+        for name, value in settings
+    }
 
 
 def _check_all(settings: Settings) -> list[Check]:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from graph.settings import Settings
+from resolvers.cli.doctor import variables
+
 pytestmark = pytest.mark.db
 FIELDGRAPH = str(Path(sys.executable).with_name("fieldgraph"))
 
@@ -47,3 +50,10 @@ def test_a_store_that_cannot_be_written_and_broken_jars(environment: dict[str, s
     assert {name for name, check in checks.items() if not check["ok"]} == {"store", "jars", "web jars"}
     assert "Run `fieldgraph db fetch`" in checks["jars"]["found"]
     assert "not running" in checks["server"]["found"]
+
+
+def test_settings_are_told_and_secrets_are_not(tmp_path: Path) -> None:
+    told = variables(Settings(home=tmp_path, NEO4J_URI="neo4j://elsewhere", NEO4J_PASSWORD="hush"))
+    assert told["NEO4J_URI"] == "neo4j://elsewhere"
+    assert told["FIELDGRAPH_HOME"] == str(tmp_path)
+    assert "hush" not in str(told)
