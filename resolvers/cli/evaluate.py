@@ -60,7 +60,8 @@ def command(
     if result.get("trained_on"):
         console.print(
             f"note: {result['trained_on']} of these frames trained or chose a checkpoint; "
-            "--split-role test scores those that did not."
+            "--split-role test scores those that did not.",
+            soft_wrap=True,
         )
     emit(result, as_json=as_json, text=_text(result))
 

@@ -106,5 +106,6 @@ def _ended(run: RunRow) -> RunRow:
 
 
 def _bar() -> Progress:
-    columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    return Progress(*columns, TextColumn("ETA"), TimeRemainingColumn(), console=console, transient=True)
+    done = BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    left = TextColumn("ETA"), TimeRemainingColumn()
+    return Progress(*done, *left, console=console, transient=True, disable=not console.is_terminal)

@@ -1,11 +1,26 @@
 // Mounts GraphiQL on /graphql. Queries go by POST; a subscription comes back as server-sent events on the same path.
 "use strict";
 
-const EXAMPLE = `# fieldgraph: what the graph holds, and what was predicted. Ctrl-Enter runs.
+const EXAMPLE = `# What the graph holds, and what was predicted.
+# Ctrl-Enter runs.
 {
-  domains { nodes { name title sequences(first: 3) { nodes { uid source length } } } }
+  domains {
+    nodes {
+      name
+      title
+      sequences(first: 3) { nodes { uid source length } }
+    }
+  }
   predictions(first: 3) {
-    nodes { uid fidelity start { uid t totalEnergy } steps(first: 5) { lead snapshot { uid totalEnergy imageUrl } } }
+    nodes {
+      uid
+      fidelity
+      start { uid t totalEnergy }
+      steps(first: 5) {
+        lead
+        snapshot { uid totalEnergy imageUrl }
+      }
+    }
   }
 }
 `;
