@@ -87,7 +87,8 @@ def queued(run: RunRow) -> dict[str, Any]:
 
 def queued_text(result: dict[str, Any]) -> str:
     """The same for people."""
-    return f"run {result['run']} is {result['state'].lower()}.\nNext: fieldgraph runs show {result['run']}"
+    said = f"run {result['run']} is {result['state'].lower()}; `fieldgraph serve` or `fieldgraph worker` works it."
+    return f"{said}\nNext: fieldgraph runs show {result['run']}"
 
 
 def _ended(run: RunRow) -> RunRow:
