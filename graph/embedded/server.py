@@ -31,6 +31,7 @@ from graph.settings import Settings
 
 START_SECONDS = 180.0  # a start takes seven seconds; a loaded machine gets more
 STOP_SECONDS = 60.0
+EXEC_SECONDS = 5.0
 # Bolt's magic number and the versions we offer, of which the server picks one
 HANDSHAKE = bytes.fromhex("6060b017") + bytes.fromhex("00080805 00000004 00000000 00000000")
 
@@ -179,10 +180,18 @@ def _write_state(path: Path, running: Running) -> None:
 
 def _is_ours(pid: int, layout: Layout) -> bool:
     """Whether this process lives and is the server of this home."""
+    deadline = time.monotonic() + EXEC_SECONDS
     try:
-        return _lives(pid) and f"--home-dir={layout.root}" in psutil.Process(pid).cmdline()
+        while _lives(pid):
+            if command := psutil.Process(pid).cmdline():
+                return f"--home-dir={layout.root}" in command
+            # posix_spawn returns while the kernel still loads the program: until then it shows no command line
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
     except psutil.Error:
-        return False
+        pass
+    return False
 
 
 def _lives(pid: int) -> bool:
