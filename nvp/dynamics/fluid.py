@@ -12,31 +12,18 @@ flow changes within a time step) and a first-order upwind step 0.73. ΣE drifts 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nvp.atlas.series import Series
-from nvp.dynamics.config import FluidConfig
+from nvp.dynamics import simulation
+from nvp.dynamics.configs.fluid import FluidConfig
 from nvp.dynamics.random_fields import gaussian_field
+from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.transport import advance
 from nvp.dynamics.vorticity import face_velocity, stepper, stream_function, velocity
-
-# sequences simulated side by side: the compiled program has one shape, hence sequence i is the same in every run
-BATCH = 4
-
-
-class Trajectory(NamedTuple):
-    """What one sequence, or a batch of them, went through."""
-
-    energy: Float[Array, "*n t h w"]
-    velocity: Float[Array, "*n t h w 2"]
-    viscosity: Float[Array, "*n"]
-    diffusivity: Float[Array, "*n"]
 
 
 def simulate(
@@ -47,48 +34,23 @@ def simulate(
     first: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Series]:
-    """Sequences `first` … `first + sequences − 1` of the recipe (config, key).
-
-    Sequence i draws from `fold_in(key, i)` and does not depend on how many are asked for. `progress(done, sequences)`
-    is called after each batch and may raise to stop. Context: velocity at the time of each frame.
-    """
-    made: list[Series] = []
-    for start in range(first, first + sequences, BATCH):
-        batch = _simulate_batch(config, key, jnp.arange(start, start + BATCH))
-        energy, velocities, viscosity, diffusivity = (np.asarray(values) for values in batch)
-        for i in range(min(BATCH, first + sequences - start)):
-            none = np.zeros(config.steps, np.float32)
-            made.append(
-                Series(
-                    energy=energy[i, ..., None],
-                    context={"velocity": velocities[i]},
-                    dt=config.dt,
-                    domain="fluid_dynamics",
-                    parameters={"viscosity": float(viscosity[i]), "diffusivity": float(diffusivity[i])},
-                    source_total=none,
-                    outflow_total=none,
-                )
-            )
-        if progress is not None:
-            progress(len(made), sequences)
-    return made
+    """See `Simulator`. Context: velocity at the time of each frame."""
+    return simulation.simulate(
+        "fluid_dynamics", trajectory, config, key, sequences=sequences, first=first, progress=progress
+    )
 
 
-@partial(jax.jit, static_argnums=0)
-def _simulate_batch(config: FluidConfig, key: PRNGKeyArray, indices: Int[Array, "n"]) -> Trajectory:
-    return jax.vmap(lambda i: _simulate_one(config, jax.random.fold_in(key, i)))(indices)
-
-
-def _simulate_one(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
-    shape = (config.scale, config.scale)
+def trajectory(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
+    """One sequence: draws its viscosity, diffusivity, first vorticity and first energy from the key."""
+    shape = config.shape
     flow_key, energy_key, viscosity_key, diffusivity_key = jax.random.split(key, 4)
-    viscosity = _log_uniform(viscosity_key, *config.viscosity)
-    diffusivity = _log_uniform(diffusivity_key, *config.diffusivity)
+    viscosity = log_uniform(viscosity_key, *config.viscosity)
+    diffusivity = log_uniform(diffusivity_key, *config.diffusivity)
 
     # flow: random phases → unit rms velocity → vortices → unit rms velocity
     vorticity = _unit_velocity(gaussian_field(flow_key, shape, config.eddy))
     warm = max(1, round(config.warm_up / config.flow_step))
-    flow = stepper(scale=config.scale, step=config.flow_step, viscosity=viscosity)
+    flow = stepper(shape=shape, step=config.flow_step, viscosity=viscosity)
     vorticity = jax.lax.fori_loop(0, warm, lambda _, w: flow(w), vorticity)
     vorticity = _unit_velocity(vorticity)
 
@@ -97,9 +59,8 @@ def _simulate_one(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
     energy = energy / energy.mean()
 
     # one frame: `count` steps of the flow, each followed by the transport in the velocity at its middle
-    count = int(np.ceil(config.dt / config.flow_step))
-    step = config.dt / count
-    flow = stepper(scale=config.scale, step=step, viscosity=viscosity)
+    count, step = sub_steps(config)
+    flow = stepper(shape=shape, step=step, viscosity=viscosity)
 
     def one_step(_: Int[Array, ""], state: tuple[Float[Array, "h w"], Float[Array, "h w"]]) -> tuple[Array, Array]:
         before, carried = state
@@ -112,14 +73,17 @@ def _simulate_one(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:
         return jax.lax.fori_loop(0, count, one_step, state), frame
 
     _, (energies, velocities) = jax.lax.scan(one_frame, (vorticity, energy), None, length=config.steps)
-    return Trajectory(energies, velocities, viscosity, diffusivity)
+    none = jnp.zeros(config.steps)
+    return Trajectory(
+        energy=energies,
+        context={"velocity": velocities},
+        source_total=none,
+        outflow_total=none,
+        parameters={"viscosity": viscosity, "diffusivity": diffusivity},
+    )
 
 
 def _unit_velocity(vorticity: Float[Array, "h w"]) -> Float[Array, "h w"]:
     """Scale a flow so that the rms velocity per component is 1 grid unit per unit time."""
     u = velocity(stream_function(vorticity), (vorticity.shape[0], vorticity.shape[1]))
     return vorticity / jnp.sqrt(jnp.mean(u**2))
-
-
-def _log_uniform(key: PRNGKeyArray, low: float, high: float) -> Float[Array, ""]:
-    return jnp.exp(jax.random.uniform(key, (), minval=np.log(low), maxval=np.log(high)))

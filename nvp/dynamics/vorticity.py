@@ -1,9 +1,10 @@
-"""Two-dimensional incompressible flow on a periodic square, by its vorticity ω.
+"""Two-dimensional incompressible flow on a periodic rectangle, by its vorticity ω.
 
     ∂ω/∂t + u·∇ω = ν∇²ω,   ∇²ψ = ω,   u = (−∂ψ/∂y, ∂ψ/∂x)
 
-Time runs by exponax's exponential Runge–Kutta scheme. What carries E is taken from the stream function at the cells'
-corners: the velocities on the faces of a cell are differences of the same four numbers, so that they add up to zero.
+Time runs by an exponential Runge–Kutta scheme (`exponential.py`). What carries E is taken from the stream function at
+the cells' corners: the velocities on the faces of a cell are differences of the same four numbers, so that they add up
+to zero.
 
 References: Canuto et al., Spectral Methods in Fluid Dynamics (1988); Cox & Matthews, J. Comput. Phys. 176, 430 (2002).
 """
@@ -12,40 +13,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import exponax as ex
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from nvp.dynamics.exponential import integrator, resolved
 from nvp.dynamics.spectral import spectral, wavenumbers
 from nvp.dynamics.transport import Faces
 
 
 @spectral
 def stepper(
-    *, scale: int, step: float, viscosity: float | Float[Array, ""]
+    *, shape: tuple[int, int], step: float, viscosity: float | Float[Array, ""]
 ) -> Callable[[Float[Array, "h w"]], Float[Array, "h w"]]:
-    """What advances a vorticity by `step`; lengths in grid units, so that the square is `scale` wide.
+    """What advances a vorticity by `step`; lengths in grid units."""
+    h, w = shape
+    ky, kx = wavenumbers(h, w)
+    keep = resolved(h, w)
 
-    exponax's first axis is our y and its second our x, which makes its sign of ω the usual one.
-    """
-    flow = ex.stepper.NavierStokesVorticity(2, float(scale), scale, step, diffusivity=viscosity, order=2)
+    def carried(vorticity: Complex[Array, "1 h w_half"]) -> Complex[Array, "1 h w_half"]:
+        omega = jnp.where(keep, vorticity[0], 0)
+        psi = inverse_laplacian(omega)
+        u, v = jnp.fft.irfft2(-1j * ky * psi, s=shape), jnp.fft.irfft2(1j * kx * psi, s=shape)
+        gradient_x, gradient_y = jnp.fft.irfft2(1j * kx * omega, s=shape), jnp.fft.irfft2(1j * ky * omega, s=shape)
+        return jnp.where(keep, -jnp.fft.rfft2(u * gradient_x + v * gradient_y), 0)[None]
+
+    flow = integrator(-viscosity * (kx**2 + ky**2)[None], carried, step=step, order=2)
 
     @spectral
     def advanced(vorticity: Float[Array, "h w"]) -> Float[Array, "h w"]:
-        after: Float[Array, "1 h w"] = flow(vorticity[None])
-        return after[0]
+        return jnp.fft.irfft2(flow(jnp.fft.rfft2(vorticity)[None])[0], s=shape)
 
     return advanced
 
 
-@spectral
 def stream_function(vorticity: Float[Array, "h w"]) -> Complex[Array, "h w_half"]:
     """ψ of a vorticity, as Fourier coefficients; without mean and Nyquist frequencies."""
-    h, w = vorticity.shape
+    return inverse_laplacian(jnp.fft.rfft2(vorticity))
+
+
+@spectral
+def inverse_laplacian(coefficients: Complex[Array, "h w_half"]) -> Complex[Array, "h w_half"]:
+    """∇⁻² of a real field by its Fourier coefficients; without mean and Nyquist frequencies."""
+    h, w = coefficients.shape[0], 2 * (coefficients.shape[1] - 1)
     ky, kx = wavenumbers(h, w)
     k2 = kx**2 + ky**2
     keep = (k2 > 0) & (jnp.abs(ky) < jnp.pi) & (kx < jnp.pi)
-    return jnp.where(keep, -jnp.fft.rfft2(vorticity) / jnp.where(keep, k2, 1), 0)
+    return jnp.where(keep, -coefficients / jnp.where(keep, k2, 1), 0)
 
 
 @spectral

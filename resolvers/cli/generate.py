@@ -54,7 +54,7 @@ def _planned(request: GenerationRequest) -> dict[str, Any]:
         "domain": request.domain,
         "sequences": [sequence.uid for sequence in plan(request)],
         "frames": frames,
-        "energy_bytes": frames * config.scale**2 * BYTES_PER_NUMBER,
+        "energy_bytes": frames * config.height * config.width * BYTES_PER_NUMBER,
         "dry_run": True,
     }
 

@@ -13,7 +13,8 @@ from nvp.atlas.regrid import Fit
 from nvp.errors import FieldError
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, console, emit, fail, run
-from resolvers.services.ingest import IngestReport, IngestRequest, ingest_prepared, prepare
+from resolvers.services.importing import IngestRequest, prepare
+from resolvers.services.ingest import IngestReport, ingest_prepared
 
 
 def command(

@@ -19,7 +19,8 @@ from nvp.atlas.time_axis import TimeAxis, from_times
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.context import Services
-from resolvers.services.ingest import IngestReport, ingest_series, named
+from resolvers.services.importing import named
+from resolvers.services.ingest import IngestReport, ingest_series
 
 MAX_FRAMES = 500
 MAX_NUMBERS = 1 << 26

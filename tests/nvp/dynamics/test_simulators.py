@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nvp.atlas.series import Series
-from nvp.dynamics.config import CONFIGS, FluidConfig, configure
+from nvp.dynamics.config import CONFIGS, configure
+from nvp.dynamics.configs.fluid import FluidConfig
 from nvp.dynamics.domain import domain
 from nvp.dynamics.simulators import SIMULATORS, simulator
 from nvp.errors import FieldError

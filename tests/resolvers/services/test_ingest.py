@@ -18,7 +18,8 @@ from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers.services import ingest
 from resolvers.services.context import Services
-from resolvers.services.ingest import IngestReport, IngestRequest, ingest_file, ingest_series
+from resolvers.services.importing import IngestRequest
+from resolvers.services.ingest import IngestReport, ingest_file, ingest_series
 from resolvers.services.loading import load, load_stretches
 
 pytestmark = pytest.mark.db
