@@ -2,10 +2,11 @@
 
 What leaves a cell enters its neighbour, so that ΣE changes only by Q and by what crosses an open edge. Upwind face
 values come from a third-order reconstruction under Koren's limiter; time runs by the second-order strong-stability-
-preserving Runge–Kutta scheme (Heun). Nothing is clipped: a limited face value is at most twice its cell's, hence
-E >= 0 is kept while
+preserving Runge–Kutta scheme (Heun). Where Q may take energy away it is written Q = S − λE with S, λ >= 0, for nothing
+can be taken from where nothing is. Nothing is clipped: a limited face value is at most twice its cell's, hence E >= 0
+is kept while
 
-    dt · (2 · outflow speed of the cell, summed over its faces, + 4κ) <= 1,
+    dt · (2 · outflow speed of the cell, summed over its faces, + 4κ + λ) <= 1,
 
 and `advance` cuts its time into as many equal sub-steps as that takes.
 
@@ -28,6 +29,10 @@ GHOSTS = 2
 SAFETY = 0.9
 
 
+# E, net outflow so far and what Q added so far, per cell (a zero where there is no Q)
+_State = tuple[Float[Array, "h w"], Float[Array, ""], Float[Array, "..."]]
+
+
 class Faces(NamedTuple):
     """Normal velocity on the faces of h × w cells, in cells per unit time; on a periodic axis the last is the first."""
 
@@ -36,10 +41,11 @@ class Faces(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """E after a while, and what left through open edges meanwhile."""
+    """E after a while, what left through open edges meanwhile, and what Q added: ∑∫Q dt as the scheme has it."""
 
     energy: Float[Array, "h w"]
     outflow: Float[Array, ""]
+    source: Float[Array, ""]
 
 
 def advance(
@@ -49,38 +55,49 @@ def advance(
     duration: float | Float[Array, ""],
     diffusivity: float | Float[Array, ""],
     source: Float[Array, "h w"] | None = None,
+    sink: Float[Array, "h w"] | None = None,
     boundary_x: Boundary = "periodic",
     boundary_y: Boundary = "periodic",
     high_order: bool = True,
 ) -> Advanced:
-    """Carry E for `duration` by a velocity that stays as it is; `source` is Q >= 0 per unit time.
+    """Carry E for `duration` by a velocity that stays as it is, under Q = source − sink · E.
 
+    Both are >= 0: `source` is an energy, `sink` a share of the cell's energy, per unit time.
     `high_order=False` gives the first-order upwind scheme, sub-stepped to the same bound.
     """
     duration = jnp.asarray(duration, energy.dtype)
-    rate = positivity_rate(faces, diffusivity)
+    rate = positivity_rate(faces, diffusivity, sink)
     count = jnp.ceil(duration * rate / SAFETY).astype(jnp.int32)
     step = duration / jnp.maximum(count, 1).astype(energy.dtype)
+    # a second array goes round the loop only where there is a Q
+    nothing = jnp.zeros((), energy.dtype)
+    added = nothing if source is None and sink is None else jnp.zeros_like(energy)
 
-    def tendency(field: Float[Array, "h w"]) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
+    def tendency(field: Float[Array, "h w"]) -> tuple[Float[Array, "h w"], Float[Array, ""], Float[Array, "..."]]:
         change, outflow = divergence(field, faces, diffusivity, boundary_x, boundary_y, high_order=high_order)
-        return (change if source is None else change + source), outflow
+        given = added if source is None else source + added
+        given = given if sink is None else given - sink * field
+        return change + given, outflow, given
 
-    def heun(_: Int[Array, ""], state: Advanced) -> Advanced:
-        first, outflow_first = tendency(state.energy)
-        predicted = state.energy + step * first
-        second, outflow_second = tendency(predicted)
+    def heun(_: Int[Array, ""], state: _State) -> _State:
+        field, outflow, given = state
+        first, outflow_first, given_first = tendency(field)
+        predicted = field + step * first
+        second, outflow_second, given_second = tendency(predicted)
         # an average of two forward Euler steps, each of which keeps E >= 0
-        return Advanced(
-            0.5 * (state.energy + (predicted + step * second)),
-            state.outflow + 0.5 * step * (outflow_first + outflow_second),
+        return (
+            0.5 * (field + (predicted + step * second)),
+            outflow + 0.5 * step * (outflow_first + outflow_second),
+            given + 0.5 * step * (given_first + given_second),
         )
 
-    end: Advanced = jax.lax.fori_loop(0, count, heun, Advanced(energy, jnp.zeros((), energy.dtype)))
-    return end
+    end, outflow, given = jax.lax.fori_loop(0, count, heun, (energy, nothing, added))
+    return Advanced(end, outflow, total(given))
 
 
-def positivity_rate(faces: Faces, diffusivity: float | Float[Array, ""]) -> Float[Array, ""]:
+def positivity_rate(
+    faces: Faces, diffusivity: float | Float[Array, ""], sink: Float[Array, "h w"] | None = None
+) -> Float[Array, ""]:
     """1 / (largest forward Euler step that keeps E >= 0)."""
     outflow = (
         jnp.maximum(faces.x[:, 1:], 0)
@@ -88,7 +105,18 @@ def positivity_rate(faces: Faces, diffusivity: float | Float[Array, ""]) -> Floa
         + jnp.maximum(faces.y[1:, :], 0)
         + jnp.maximum(-faces.y[:-1, :], 0)
     )
-    return 2 * outflow.max() + 4 * jnp.asarray(diffusivity, outflow.dtype)
+    lost = 2 * outflow if sink is None else 2 * outflow + sink
+    return lost.max() + 4 * jnp.asarray(diffusivity, outflow.dtype)
+
+
+def total(field: Float[Array, "..."]) -> Float[Array, ""]:
+    """Sum by halves: its round-off grows with the logarithm of the number of cells, not with the number."""
+    values = field.ravel()
+    while len(values) > 1:
+        values = jnp.pad(values, (0, len(values) % 2))
+        half = len(values) // 2
+        values = values[:half] + values[half:]
+    return values[0]
 
 
 def divergence(
@@ -109,8 +137,7 @@ def divergence(
     change = across_x[:, :-1] - across_x[:, 1:] + across_y[:-1, :] - across_y[1:, :]
     if boundary_x == boundary_y == "periodic":
         return change, jnp.zeros((), energy.dtype)
-    outflow = (across_x[:, -1] - across_x[:, 0]).sum() + (across_y[-1, :] - across_y[0, :]).sum()
-    return change, outflow
+    return change, total(across_x[:, -1] - across_x[:, 0]) + total(across_y[-1, :] - across_y[0, :])
 
 
 def _fluxes(

@@ -97,6 +97,7 @@ def test_outflow_and_source_balance_an_open_domain(float64: None) -> None:
     faces = Faces(x=jnp.full((16, 25), 0.7), y=jnp.full((17, 24), -0.3))
     end = advance(energy, faces, duration=3.0, diffusivity=0.1, source=source, boundary_x="open", boundary_y="open")
     assert float(end.energy.sum()) == pytest.approx(float(energy.sum() + 3 * source.sum() - end.outflow), rel=1e-12)
+    assert float(end.source) == pytest.approx(3 * float(source.sum()), rel=1e-12)
     # a gust that blows out on one side only takes energy away
     gone = advance(
         energy,
@@ -107,6 +108,76 @@ def test_outflow_and_source_balance_an_open_domain(float64: None) -> None:
         boundary_y="open",
     )
     assert float(gone.outflow) > 0.1 * float(energy[:, -1].sum())
+
+
+def test_energy_leaves_an_open_edge_as_the_wave_does(float64: None) -> None:
+    """A wave behind a plateau blows out on the right, and the plateau in on the left: net outflow is known exactly."""
+    errors = []
+    for n in (32, 64, 128):
+        k, u = 2 * np.pi / n, 0.5
+        x = np.arange(n) + 0.5
+        profile = np.where(x > n / 4, 2 + (1 - np.cos(4 * k * (x - n / 4))) / 2, 2.0)
+        energy = jnp.asarray(np.broadcast_to(profile, (n, n)))
+        end = advance(energy, uniform(n, u, 0), duration=n / 3, diffusivity=0.0, boundary_x="open", boundary_y="wall")
+        # ∫ E dx over the piece of length u · duration = n/6 that crosses the right edge, less the 2 that enter
+        left, right = n - n / 6, n
+        crossed = n / 6 / 2 - (np.sin(4 * k * (right - n / 4)) - np.sin(4 * k * (left - n / 4))) / (8 * k)
+        errors.append(abs(float(end.outflow) / n - crossed) / crossed)
+    assert errors[-1] < 3e-3, errors
+    assert np.log2(np.divide(errors[:-1], errors[1:])).min() > 1.5, errors
+
+
+def test_uniform_sink_decays_exponentially_at_second_order(float64: None) -> None:
+    energy = 1 + jax.random.uniform(jax.random.key(0), (8, 16), jnp.float64)
+    sink = jnp.full((8, 16), 0.3)
+    still = Faces(x=jnp.zeros((8, 17)), y=jnp.zeros((9, 16)))
+    errors = []
+    for parts in (4, 8, 16):
+        end = energy
+        for _ in range(parts):
+            end = advance(end, still, duration=4.0 / parts, diffusivity=0.0, sink=sink).energy
+        errors.append(float(jnp.abs(end / energy - np.exp(-0.3 * 4)).max()))
+    orders = np.log2(np.divide(errors[:-1], errors[1:]))
+    assert np.all((orders > 1.8) & (orders < 2.3)), f"{errors=} {orders=}"
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "open"])
+def test_sink_keeps_positivity_and_its_account_in_float32(boundary: str) -> None:
+    rng = np.random.default_rng(3)
+    shape = (128, 96)
+    energy = np.where(rng.random(shape) < 0.5, 0, 10 ** rng.uniform(-3, 3, shape)).astype(np.float32)
+    # a sink that empties a cell many times over, and sources beside it
+    sink = np.where(rng.random(shape) < 0.3, 10 ** rng.uniform(-2, 1.5, shape), 0).astype(np.float32)
+    source = np.where(rng.random(shape) < 0.3, rng.uniform(0, 5, shape), 0).astype(np.float32)
+    x, y = rng.normal(0, 1, (128, 97)).astype(np.float32), rng.normal(0, 1, (129, 96)).astype(np.float32)
+    x[:, -1], y[-1] = x[:, 0], y[0]
+    end = advance(
+        jnp.asarray(energy),
+        Faces(x=jnp.asarray(x), y=jnp.asarray(y)),
+        duration=2.0,
+        diffusivity=0.05,
+        source=jnp.asarray(source),
+        sink=jnp.asarray(sink),
+        boundary_x=boundary,
+        boundary_y=boundary,
+    )
+    before, after = energy.sum(dtype=np.float64), np.asarray(end.energy).sum(dtype=np.float64)
+    assert np.asarray(end.energy).min() >= 0
+    assert after - before == pytest.approx(float(end.source) - float(end.outflow), abs=5e-7 * before)
+    # much was taken, and the source alone would have added
+    assert float(end.source) < -0.05 * before
+    assert (float(end.outflow) == 0) == (boundary == "periodic")
+
+
+def test_no_source_adds_exactly_nothing() -> None:
+    energy = 1 + jax.random.uniform(jax.random.key(0), (16, 16))
+    assert float(advance(energy, uniform(16, 0.5, 0.2), duration=2.0, diffusivity=0.1).source) == 0
+
+
+def test_sum_by_halves_is_exact_to_round_off() -> None:
+    values = np.random.default_rng(0).lognormal(size=(250, 251)).astype(np.float32)
+    assert float(transport.total(jnp.asarray(values))) == pytest.approx(values.sum(dtype=np.float64), rel=2e-7)
+    assert float(transport.total(jnp.asarray(3.0))) == 3
 
 
 def test_axes_are_alike(float64: None) -> None:
