@@ -14,20 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
 
 from graph import identity
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
+from graph.queries.frames import NewFrame, Origin, Place, write_frames
 from graph.queries.leases import Lease, fence
-from graph.queries.states import NewState
-
-Origin = Literal["Observed", "Simulated"]
-BATCH = 2000
-"""Nodes or links per statement: large enough to amortise it, small enough for a 1 GB heap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +58,6 @@ class NewSegment:
     # relative to the store
     uri: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFrame(NewState):
-    """One state of a sequence; `valid_time` (with time zone) where the sequence has a calendar."""
-
-    # absolute: floor(valid_time / dt) since 1970, or the index
-    step: int
-    valid_time: datetime | None = None
-    context_names: tuple[str, ...] = ()
-    context_uri: str | None = None
-    context_sha256: str | None = None
-    # sum over the field of the source and of the outflow during the step that led here, where a simulator knows them
-    source_total: float | None = None
-    outflow_total: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +152,7 @@ async def append_segment(
         if lease is not None:
             await fence(tx, lease)
         anchor = await _lock(tx, sequence, segment, label)
+        place = Place(sequence.uid, sequence.domain, label, sequence.height, sequence.width, sequence.dt, anchor)
         if lease is not None:
             await tx.run(_GENERATED, uid=sequence.uid, run=lease.run)
         present = {
@@ -191,8 +172,7 @@ async def append_segment(
             return Stale(len(frames) - len(absent))
         added = [frame for frame in frames if frame.step in absent]
         if added:
-            await _write_frames(tx, sequence, added, anchor, label)
-            await _link(tx, sequence, added)
+            await write_frames(tx, place, added, fresh=not present)
             created = sum(frame.step not in present for frame in added)
             await _write_segment(tx, sequence, segment, segment_uid, anchor, created)
         return Appended(len(added), len(frames) - len(added))
@@ -236,35 +216,6 @@ async def _lock(
                 next_step="Give this data another source name (`--source`).",
             )
     return int(locked["anchor"])
-
-
-async def _write_frames(
-    tx: AsyncManagedTransaction, sequence: NewSequence, frames: Sequence[NewFrame], anchor: int, label: Origin
-) -> None:
-    for start in range(0, len(frames), BATCH):
-        rows = []
-        for frame in frames[start : start + BATCH]:
-            t_index = frame.step - anchor
-            properties = frame.properties() | {
-                "domain": sequence.domain,
-                "sequence": sequence.uid,
-                "t_index": t_index,
-                "t": t_index * sequence.dt,
-                "height": sequence.height,
-                "width": sequence.width,
-            }
-            del properties["step"]  # t_index and the sequence's anchor say it
-            rows.append({"uid": identity.snapshot_uid(sequence.uid, frame.step), "properties": properties})
-        await (await tx.run(_WRITE_FRAMES, sequence=sequence.uid, label=label, rows=rows)).consume()
-
-
-async def _link(tx: AsyncManagedTransaction, sequence: NewSequence, frames: Sequence[NewFrame]) -> None:
-    """NEXT between every new frame and its neighbours in time; a pair whose other half is not there yet is left out."""
-    starts = sorted({step for frame in frames for step in (frame.step - 1, frame.step)})
-    uids = {step: identity.snapshot_uid(sequence.uid, step) for start in starts for step in (start, start + 1)}
-    for batch in range(0, len(starts), BATCH):
-        pairs = [[uids[step], uids[step + 1]] for step in starts[batch : batch + BATCH]]
-        await (await tx.run(_LINK, pairs=pairs, dt=sequence.dt)).consume()
 
 
 async def _write_segment(
@@ -345,24 +296,6 @@ MERGE (s)-[:WAS_GENERATED_BY]->(r)
 """
 
 _SEGMENT_EXISTS: LiteralString = "MATCH (g:Segment {uid: $uid}) RETURN g.uid AS uid LIMIT 1"
-
-_WRITE_FRAMES: LiteralString = """
-MATCH (s:Sequence {uid: $sequence})-[:OF_DOMAIN]->(d:Domain)
-UNWIND $rows AS row
-MERGE (e:EnergySnapshot {uid: row.uid})
-ON CREATE SET e:$($label)
-SET e += row.properties
-MERGE (s)-[:HAS_SNAPSHOT]->(e)
-MERGE (e)-[:IN_DOMAIN]->(d)
-"""
-
-_LINK: LiteralString = """
-UNWIND $pairs AS pair
-MATCH (a:EnergySnapshot {uid: pair[0]})
-MATCH (b:EnergySnapshot {uid: pair[1]})
-MERGE (a)-[next:NEXT]->(b)
-SET next.dt = $dt, next.delta_energy = b.total_energy - a.total_energy, next.delta_entropy = b.entropy - a.entropy
-"""
 
 _WRITE_SEGMENT: LiteralString = """
 MATCH (s:Sequence {uid: $sequence})

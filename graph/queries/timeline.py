@@ -65,6 +65,16 @@ class FrameRow:
     context_uri: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The first or the last frame of a sequence, and the sequence's time step."""
+
+    dt: float
+    # absolute
+    step: int
+    valid_time: datetime | None
+
+
 async def sequence(gateway: Gateway, uid: str) -> SequenceRow:
     """The sequence of this uid; raises NotFound."""
     rows = await gateway.read(_SEQUENCE, uid=uid)
@@ -101,6 +111,12 @@ async def frames(gateway: Gateway, sequence_uid: str, first: int, last: int) -> 
     return [FrameRow(**native(row["frame"])) for row in rows]
 
 
+async def ends(gateway: Gateway, sequence_uid: str) -> list[End]:
+    """The first and the last frame of a sequence; [] where there is none."""
+    rows = await gateway.read(_ENDS, sequence=sequence_uid)
+    return [End(**native(row["end"])) for row in rows]
+
+
 def _sequence(row: dict[str, Any]) -> SequenceRow:
     return SequenceRow(recipe=parsed(row.pop("recipe_json")), **row)
 
@@ -128,6 +144,14 @@ ORDER BY g.first, g.uid LIMIT $limit
 """
 
 _SNAPSHOT: LiteralString = "MATCH (e:EnergySnapshot {uid: $uid})" + _FRAME_ROW + "LIMIT 1"
+
+_ENDS: LiteralString = """
+MATCH (s:Sequence {uid: $sequence})
+UNWIND [s.first, s.last] AS t_index
+MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index = t_index
+RETURN {dt: s.dt, step: t_index + s.anchor, valid_time: e.valid_time} AS end
+ORDER BY t_index LIMIT 2
+"""
 
 _FRAMES: LiteralString = (
     """

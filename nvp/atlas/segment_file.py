@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Float32
 
 from nvp.atlas.canonical import STORED, as_stored, digests
 from nvp.atlas.series import Series
@@ -23,15 +26,43 @@ from nvp.errors import FieldError
 FORMAT = "fieldgraph segment 1"
 
 
-def content_digest(series: Series) -> str:
+@dataclass(frozen=True, slots=True)
+class FrameDigests:
+    """sha256 of each frame of a series: hashed once, used for the segment and for its frames."""
+
+    energy: tuple[str, ...]
+    # by name of the context field
+    context: Mapping[str, tuple[str, ...]]
+    # of all context fields of a frame, stacked along C in order of name; empty where there are none
+    stacked: tuple[str, ...]
+
+
+def frame_digests(series: Series) -> FrameDigests:
+    """Hash every frame of the series and of its context."""
+    context = {name: digests(values) for name, values in sorted(series.context.items())}
+    if len(context) == 1:
+        (stacked,) = context.values()  # a stack of one is that one
+    else:
+        stacked = digests(stacked_context(series)) if context else ()
+    return FrameDigests(digests(series.energy), context, stacked)
+
+
+def stacked_context(series: Series) -> Float32[np.ndarray, "t h w c"]:
+    """All context fields along C, in order of name."""
+    return np.concatenate([as_stored(series.context[name]) for name in sorted(series.context)], axis=-1)
+
+
+def content_digest(series: Series, frames: FrameDigests | None = None) -> str:
     """sha256 over what the series says: digests of frames and context, and all that lies beside them.
 
-    The bytes of the container do not count: two versions of HDF5 may write the same content differently.
+    The bytes of the container do not count: two versions of HDF5 may write the same content differently. `frames` are
+    the series' own digests, where they are known already.
     """
+    frames = frames or frame_digests(series)
     said = {
         "format": FORMAT,
-        "energy": digests(series.energy),
-        "context": {name: digests(values) for name, values in sorted(series.context.items())},
+        "energy": frames.energy,
+        "context": frames.context,
         "parameters": {name: float(value) for name, value in sorted(series.parameters.items())},
         "dt": float(series.dt),
         "first": int(series.first),

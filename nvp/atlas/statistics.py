@@ -14,8 +14,8 @@ from jaxtyping import Float, Float32, Real, Shaped
 from nvp.atlas.descriptor import descriptors
 from nvp.atlas.entropy import spatial_entropy
 
-# frames at once: bounds the memory of the float64 copies (64 frames of 128×384 are 25 MB each)
-_BLOCK = 64
+# cells at once: float64 copies of so many stay in a processor's cache
+_BLOCK_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ class FrameStatistics:
 
 def frame_statistics(energy: Real[np.ndarray, "t h w c"], *, signed: bool) -> FrameStatistics:
     """Statistics of each frame of `energy`; `signed` fields have no entropy."""
-    blocks = [_block(energy[k : k + _BLOCK].astype(float), signed) for k in range(0, len(energy), _BLOCK)]
+    size = max(1, _BLOCK_CELLS // energy[0].size)
+    blocks = [_block(energy[k : k + size].astype(float), signed) for k in range(0, len(energy), size)]
     joined: dict[str, Any] = {
         entry.name: None
         if getattr(blocks[0], entry.name) is None

@@ -26,7 +26,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from nvp.atlas import segment_file
-from nvp.atlas.canonical import canonical_bytes, digest, digests
+from nvp.atlas.canonical import canonical_bytes, digest
+from nvp.atlas.segment_file import FrameDigests
 from nvp.atlas.series import Series
 from nvp.atlas.temporary import is_abandoned, temporary_name
 from nvp.errors import FieldError
@@ -65,6 +66,22 @@ class StoredSegment:
     created: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentReader:
+    """A stored segment as a series of which nothing is in memory."""
+
+    store: ArrayStore
+    uri: str
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def part(self, start: int, stop: int) -> Series:
+        """Frames start … stop-1, counted from the segment's first."""
+        return self.store.read_segment(self.uri, start, stop)
+
+
 class ArrayStore:
     """Arrays under one directory, which is made when the first one is written."""
 
@@ -73,25 +90,25 @@ class ArrayStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def write_segment(self, series: Series) -> StoredSegment:
-        """Keep `series` as one segment; the same series again costs its hashing only.
+    def write_segment(self, series: Series, hashed: FrameDigests | None = None) -> StoredSegment:
+        """Keep `series` as one segment; one that is there already is left as it is, and costs its hashing only.
 
-        Raises `FieldError` where the parts of the series do not fit each other.
+        `hashed` are the digests of the series' frames, where they are known. Raises `FieldError` where the parts of
+        the series do not fit each other.
         """
         segment_file.check(series)
-        sha256 = segment_file.content_digest(series)
+        hashed = hashed or segment_file.frame_digests(series)
+        sha256 = segment_file.content_digest(series, hashed)
         uri = f"segments/{sha256[:2]}/{sha256}.h5"
         path = self.root / uri
         created = not self._is_whole(path)
         if created:
             self._place(path, lambda temporary: segment_file.write(temporary, series))
-        frames = tuple(StoredFrame(f"{uri}#{k}", sha) for k, sha in enumerate(digests(series.energy)))
-        if series.context:
-            shas = digests(_stacked(series))
-            frames = tuple(
-                StoredFrame(frame.uri, frame.sha256, f"{frame.uri}/context", sha)
-                for frame, sha in zip(frames, shas, strict=True)
-            )
+        contexts = hashed.stacked or (None,) * len(series)
+        frames = tuple(
+            StoredFrame(f"{uri}#{k}", sha, f"{uri}#{k}/context" if context else None, context)
+            for k, (sha, context) in enumerate(zip(hashed.energy, contexts, strict=True))
+        )
         return StoredSegment(uri, sha256, frames, tuple(sorted(series.context)), created)
 
     def read_segment(self, uri: str, start: int = 0, stop: int | None = None) -> Series:
@@ -106,6 +123,11 @@ class ArrayStore:
                     next_step="Ask the graph for the segment's length.",
                 )
             return segment_file.read(file, start, stop)
+
+    def segment(self, uri: str) -> SegmentReader:
+        """A segment whose frames are read as they are asked for."""
+        with self._open(uri) as file:
+            return SegmentReader(self, uri, segment_file.length(file))
 
     def write_array(self, array: Shaped[np.ndarray, "..."]) -> StoredArray:
         """Keep one array under the hash of its canonical bytes; idempotent."""
@@ -247,10 +269,6 @@ class ArrayStore:
             f"cannot read {self.path(uri)}: {reason}.",
             next_step="Restore it from a backup, or delete it and ingest its source again.",
         )
-
-
-def _stacked(series: Series) -> Float32[np.ndarray, "t h w c"]:
-    return np.concatenate([series.context[name] for name in sorted(series.context)], axis=-1).astype(np.float32)
 
 
 def _flush(path: Path) -> None:

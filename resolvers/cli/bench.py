@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import socket
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from graph.embedded import server
+from graph.gateway import Gateway
 from graph.settings import Settings
 from migrations.runner import migrate
+from nvp.atlas.store import ArrayStore
 from resolvers import supervisor
+from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
 from resolvers.benches.serving import ServingConfig, bench_serving
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, run
 from resolvers.client import Client
+from resolvers.services.context import Services
 from resolvers.serving import serving as service
 from resolvers.web.tokens import Tokens
 
@@ -47,7 +53,47 @@ def serving(
     emit(result, as_json=as_json, text="\n".join([*rows, f"p95 during a training / idle: {result['ratio']}"]))
 
 
+@app.command()
+def ingest(
+    frames: Annotated[int, typer.Option(min=1, help="Snapshots to ingest.")] = 20_000,
+    scale: Annotated[int, typer.Option(min=8, help="Cells of one side of a field.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """How long fields in the store take into the graph: hashing, statistics, descriptors and links.
+
+    Example: fieldgraph bench ingest --frames 20000 --json
+    """
+    found = run(_ingest(IngestConfig(frames=frames, scale=scale, seed=seed)))
+    result = {"name": "ingest", **machine(), "seed": seed, "n": found["n"], "scale": scale, "results": found}
+    text = (
+        f"{found['n']} snapshots in {found['seconds']} s ({found['snapshots_per_second']}/s), "
+        f"peak memory {found['rss_mib']['peak']} MiB\nby stage, alone: {found['stages']}\n"
+        f"again: {found['rerun']['created']} created in {found['rerun']['seconds']} s"
+    )
+    emit(result, as_json=as_json, text=text)
+
+
+async def _ingest(config: IngestConfig) -> dict[str, Any]:
+    async with _own_graph() as (settings, gateway):
+        services = Services(settings=settings, gateway=gateway, store=ArrayStore(settings.store))
+        with Bars() as bars:
+            return await bench_ingest(services, config, on_progress=bars.update)
+
+
 async def _serving(config: ServingConfig) -> dict[str, Any]:
+    async with (
+        _own_graph() as (settings, _),
+        service(settings) as url,
+        Client(url, token=Tokens(settings.home).local()) as client,
+    ):
+        with Bars() as bars:
+            return await bench_serving(client, config, on_progress=bars.update)
+
+
+@asynccontextmanager
+async def _own_graph() -> AsyncIterator[tuple[Settings, Gateway]]:
+    """A new, migrated Neo4j with an empty store beside it; both end with the bench."""
     with tempfile.TemporaryDirectory(prefix="fieldgraph-bench-") as home:
         settings = Settings().model_copy(
             update={
@@ -64,9 +110,7 @@ async def _serving(config: ServingConfig) -> dict[str, Any]:
         try:
             async with supervisor.neo4j(settings) as gateway:
                 await migrate(gateway)
-                async with service(settings) as url, Client(url, token=Tokens(settings.home).local()) as client:
-                    with Bars() as bars:
-                        return await bench_serving(client, config, on_progress=bars.update)
+                yield settings, gateway
         finally:
             server.stop(settings)
 

@@ -1,16 +1,18 @@
-"""Ingest: how fields from a file or a simulator enter the store and the graph.
+"""Ingest: how fields from a file, a simulator or the store itself enter the graph.
 
 Files first, graph last: a segment's file is complete on disk before the one transaction that records it, so the graph
 never refers to what is not there. Ingest may be repeated, killed and run by many processes at once on files that
 overlap: frames are aligned by their absolute step, what is there with the same sha256 is left alone, and a writer that
 finds that another one was faster looks again.
+
+While Neo4j writes one segment, a thread reads, hashes and describes the next: never more than two are in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,21 +21,18 @@ import numpy as np
 
 from graph.errors import GraphError, Outage
 from graph.queries import sequences, timeline
+from graph.queries.frames import NewFrame, Origin
 from graph.queries.leases import Lease, LeaseLost
-from graph.queries.sequences import NewFrame, NewSegment, NewSequence, Origin, Stale
-from nvp.atlas.canonical import digests
-from nvp.atlas.segment_file import content_digest
+from graph.queries.sequences import NewSegment, NewSequence, Stale
+from nvp.atlas.segment_file import FrameDigests, frame_digests
 from nvp.atlas.series import Series
-from nvp.atlas.statistics import frame_statistics
+from nvp.atlas.statistics import FrameStatistics, frame_statistics
 from nvp.atlas.store import StoredSegment
-from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
 from resolvers.services.context import Services
 from resolvers.services.importing import IngestRequest, Prepared, prepare
+from resolvers.services.material import Material, Part
 from resolvers.services.scoring import score_predictions
-
-SEGMENT_FRAMES = 2048
-"""Frames of a segment at most: one file, one transaction, one step of progress."""
 
 Progress = Callable[[int, int], None]
 """Called with the frames that are in the graph so far and all of them."""
@@ -122,10 +121,27 @@ async def ingest_series(
     return await _ingest(services, sequence, (series,), label=label, append=append, lease=lease, progress=progress)
 
 
+async def ingest_stored(
+    services: Services,
+    sequence: NewSequence,
+    uris: Sequence[str],
+    *,
+    label: Origin,
+    append: bool = True,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Ingest segments that are in the store already, in order of time; raises as `ingest_file`.
+
+    Their files are read, not written: what the graph lost can be had again from them.
+    """
+    parts = [await asyncio.to_thread(services.store.segment, uri) for uri in uris]
+    return await _ingest(services, sequence, parts, label=label, append=append, progress=progress)
+
+
 async def _ingest(
     services: Services,
     sequence: NewSequence,
-    given: Sequence[Series],
+    given: Sequence[Part],
     *,
     label: Origin,
     append: bool,
@@ -135,69 +151,59 @@ async def _ingest(
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
     await asyncio.to_thread(services.store.sweep_temporary)
-    # uid and absolute step go into the files: their content does not depend on which of them came first
-    parts = [dataclasses.replace(part, uid=sequence.uid, first=_first_step(part)) for part in given]
-    frames = [
-        (part.first + k, sha256)
-        for part in parts
-        for k, sha256 in enumerate(await asyncio.to_thread(digests, part.energy))
-    ]
-    # before anything is written: is it there, does it differ, may it grow?
-    todo = await _missing(services, sequence, frames, replace=replace)
+    material = await asyncio.to_thread(Material, given, sequence.uid)
+    # before anything is written: are these its times, is it there, does it differ, may it grow?
+    await _refuse_other_times(services, sequence, material)
+    todo = await _missing(services, sequence, material, replace=replace)
     if todo and not append and not replace:
-        await _refuse_growth(services, sequence, parts)
+        await _refuse_growth(services, sequence, material)
     await sequences.upsert_domain(services.gateway, asdict(spec))
 
     created = segments = 0
     while todo:
-        for piece in _pieces(parts, todo):
-            if progress:
-                progress(len(frames) - len(todo), len(frames))
-            outcome = await _append(
-                services, sequence, piece, label=label, lease=lease, signed=spec.signed, replace=replace
-            )
-            if isinstance(outcome, Stale):
-                break
-            todo = todo[len(piece) :]
-            created += outcome.created
-            segments += outcome.created > 0
-        else:
+        async with _Ahead(material.plan(todo), material, signed=spec.signed) as ahead:
+            outcome: sequences.Appended | Stale | None = None
+            while not isinstance(outcome, Stale) and (piece := await ahead.next()) is not None:
+                if progress:
+                    progress(len(material) - len(todo), len(material))
+                outcome = await _append(services, sequence, piece, label=label, lease=lease, replace=replace)
+                if isinstance(outcome, sequences.Appended):
+                    todo = todo[len(piece.series) :]
+                    created += outcome.created
+                    segments += outcome.created > 0
+        if not isinstance(outcome, Stale):
             break
-        todo = await _missing(services, sequence, frames, replace=replace)
+        todo = await _missing(services, sequence, material, replace=replace)
     if progress:
-        progress(len(frames), len(frames))
+        progress(len(material), len(material))
     await score_predictions(services, sequence.uid)
     return IngestReport(
         sequence=sequence.uid,
         domain=sequence.domain,
         source=sequence.source,
-        frames=len(frames),
+        frames=len(material),
         created=created,
         segments=segments,
         height=sequence.height,
         width=sequence.width,
         dt=sequence.dt,
-        first_step=frames[0][0],
-        last_step=frames[-1][0],
+        first_step=material.first,
+        last_step=material.last,
     )
 
 
-async def _missing(
-    services: Services, sequence: NewSequence, frames: Sequence[tuple[int, str]], *, replace: bool
-) -> list[int]:
+async def _missing(services: Services, sequence: NewSequence, material: Material, *, replace: bool) -> list[int]:
     """Steps that the graph does not have yet, in order; raises Conflict where it has another frame."""
-    present = await sequences.existing_steps(services.gateway, sequence.uid, frames[0][0], frames[-1][0])
-    return sequences.missing(frames, present, replace=replace)
+    present = await sequences.existing_steps(services.gateway, sequence.uid, material.first, material.last)
+    if not present:
+        return material.steps()  # all new: nothing to compare, so nothing is read before its turn
+    return sequences.missing(await asyncio.to_thread(material.digests), present, replace=replace)
 
 
-async def _refuse_growth(services: Services, sequence: NewSequence, parts: Sequence[Series]) -> None:
+async def _refuse_growth(services: Services, sequence: NewSequence, material: Material) -> None:
     """Without `append` a sequence may only be finished: every segment that it has must be one of this very input."""
     recorded = {row.sha256 for row in await timeline.segments(services.gateway, sequence.uid)}
-    if not recorded:
-        return
-    whole = [step for part in parts for step in range(part.first, part.first + len(part))]
-    planned = {await asyncio.to_thread(content_digest, piece) for piece in _pieces(parts, whole)}
-    if not recorded <= planned:
+    if recorded and not recorded <= await asyncio.to_thread(material.segment_digests):
         raise GraphError(
             "SEQUENCE_EXISTS",
             f"expected a new source, got {sequence.source!r}: its sequence {sequence.uid} is there with other frames.",
@@ -205,20 +211,79 @@ async def _refuse_growth(services: Services, sequence: NewSequence, parts: Seque
         )
 
 
+async def _refuse_other_times(services: Services, sequence: NewSequence, material: Material) -> None:
+    """Frames of the same step may lie between those that are there, half an hour past the hour; steps are rounded."""
+    known = await timeline.ends(services.gateway, sequence.uid)
+    if known and known[0].dt != sequence.dt:
+        raise GraphError(
+            "OTHER_TIMES",
+            f"expected a step of {known[0].dt:g} as in sequence {sequence.uid!r}, got {sequence.dt:g}.",
+            next_step="Resample the file in time, or give this data another source name (`--source`).",
+        )
+    if found := material.off_times([(end.step, end.valid_time) for end in known]):
+        raise GraphError(
+            "OTHER_TIMES",
+            f"expected times of sequence {sequence.uid!r} ({found.expected}), got {found.got}.",
+            next_step="Resample the file in time, or give this data another source name (`--source`).",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A segment to be, with all that is known of it before it is written."""
+
+    series: Series
+    hashed: FrameDigests
+    statistics: FrameStatistics
+
+
+class _Ahead:
+    """Prepares one piece in a thread while the one before it is being written."""
+
+    def __init__(self, plan: Sequence[range], material: Material, *, signed: bool) -> None:
+        self._plan = list(plan)
+        self._material = material
+        self._signed = signed
+        self._coming: asyncio.Task[_Piece] | None = None
+
+    async def __aenter__(self) -> _Ahead:
+        self._begin()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._coming is not None:
+            with suppress(Exception):  # of a piece that nobody waits for
+                await self._coming
+
+    async def next(self) -> _Piece | None:
+        """The next piece of the plan; None after the last."""
+        ready = None if self._coming is None else await self._coming
+        self._begin()
+        return ready
+
+    def _begin(self) -> None:
+        steps = self._plan.pop(0) if self._plan else None
+        self._coming = asyncio.create_task(asyncio.to_thread(self._prepare, steps)) if steps else None
+
+    def _prepare(self, steps: range) -> _Piece:
+        series = self._material.read(steps)
+        return _Piece(series, frame_digests(series), frame_statistics(series.energy, signed=self._signed))
+
+
 async def _append(
     services: Services,
     sequence: NewSequence,
-    piece: Series,
+    piece: _Piece,
     *,
     label: Origin,
     lease: Lease | None,
-    signed: bool,
     replace: bool,
 ) -> sequences.Appended | Stale:
     """Write the file, then record it; what the graph refuses is deleted again."""
-    stored = await asyncio.to_thread(services.store.write_segment, piece)
-    frames = await asyncio.to_thread(_frames, piece, stored, signed)
-    segment = NewSegment(first_step=piece.first, length=len(piece), uri=stored.uri, sha256=stored.sha256)
+    series = piece.series
+    stored = await asyncio.to_thread(services.store.write_segment, series, piece.hashed)
+    frames = await asyncio.to_thread(_frames, piece, stored)
+    segment = NewSegment(first_step=series.first, length=len(series), uri=stored.uri, sha256=stored.sha256)
     try:
         outcome = await sequences.append_segment(
             services.gateway, sequence, segment, frames, label, replace=replace, lease=lease
@@ -240,26 +305,12 @@ def _discard(services: Services, stored: StoredSegment) -> None:
         services.store.remove(stored.uri)
 
 
-def _pieces(parts: Sequence[Series], todo: Sequence[int]) -> list[Series]:
-    """The frames of `todo` as pieces without gaps, none longer than a segment, in the order of `todo`."""
-    pieces = []
-    for stretch in sequences.stretches(todo):
-        part = next(part for part in parts if part.first <= stretch.start < part.first + len(part))
-        for start in range(stretch.start, stretch.stop, SEGMENT_FRAMES):
-            stop = min(start + SEGMENT_FRAMES, stretch.stop)
-            pieces.append(part.part(start - part.first, stop - part.first))
-    return pieces
-
-
-def _first_step(part: Series) -> int:
-    return part.first if part.valid_time is None else step_of(part.valid_time[0], part.dt)
-
-
-def _frames(piece: Series, stored: StoredSegment, signed: bool) -> list[NewFrame]:
-    statistics = frame_statistics(piece.energy, signed=signed)
+def _frames(piece: _Piece, stored: StoredSegment) -> list[NewFrame]:
+    series, statistics = piece.series, piece.statistics
+    descriptors = statistics.descriptor.tolist()
     return [
         NewFrame(
-            step=piece.first + k,
+            step=series.first + k,
             sha256=frame.sha256,
             uri=frame.uri,
             total_energy=float(statistics.total_energy[k]),
@@ -269,14 +320,14 @@ def _frames(piece: Series, stored: StoredSegment, signed: bool) -> list[NewFrame
             maximum=float(statistics.maximum[k]),
             entropy=None if statistics.entropy is None else float(statistics.entropy[k]),
             gradient_energy=float(statistics.gradient_energy[k]),
-            descriptor=tuple(statistics.descriptor[k].tolist()),
+            descriptor=tuple(descriptors[k]),
             regime=str(statistics.regime[k]),
-            valid_time=None if piece.valid_time is None else _instant(piece.valid_time[k]),
+            valid_time=None if series.valid_time is None else _instant(series.valid_time[k]),
             context_names=stored.context_names,
             context_uri=frame.context_uri,
             context_sha256=frame.context_sha256,
-            source_total=None if piece.source_total is None else float(piece.source_total[k]),
-            outflow_total=None if piece.outflow_total is None else float(piece.outflow_total[k]),
+            source_total=None if series.source_total is None else float(series.source_total[k]),
+            outflow_total=None if series.outflow_total is None else float(series.outflow_total[k]),
         )
         for k, frame in enumerate(stored.frames)
     ]

@@ -7,9 +7,10 @@ from typing import Any
 
 from graph.gateway import Gateway
 from graph.queries import runs, sequences, training
+from graph.queries.frames import NewFrame
 from graph.queries.leases import Lease
 from graph.queries.runs import RunRow
-from graph.queries.sequences import NewFrame, NewSegment, NewSequence
+from graph.queries.sequences import NewSegment, NewSequence
 from graph.queries.splits import Part, create_split
 
 DOMAIN = {

@@ -16,7 +16,7 @@ from nvp.atlas.canonical import digest
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
-from resolvers.services import ingest
+from resolvers.services import material
 from resolvers.services.context import Services
 from resolvers.services.importing import IngestRequest
 from resolvers.services.ingest import IngestReport, ingest_file, ingest_series
@@ -162,7 +162,7 @@ async def test_replace_puts_new_frames_in_place_of_old_ones(services: Services, 
 async def test_killed_half_way_and_run_again_ends_equal(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str
 ) -> None:
-    monkeypatch.setattr(ingest, "SEGMENT_FRAMES", 8)
+    monkeypatch.setattr(material, "SEGMENT_FRAMES", 8)
     path = write(tmp_path / "f.npz", range(HOURS))
     request = IngestRequest(path=path, domain="surface_temperature", source="S")
 
