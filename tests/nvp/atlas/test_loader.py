@@ -1,0 +1,247 @@
+"""The atlas gives back what was saved, and says what is wrong with what it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import pytest
+
+from nvp.atlas.canonical import canonical_bytes
+from nvp.atlas.errors import BadData, BadScale, NotInAtlas
+from nvp.atlas.loader import EnergyAtlasLoader
+from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.errors import FieldError
+
+FLUID = "fluid_dynamics"
+FORMATS = ("npy", "hdf5")
+Format = Literal["npy", "hdf5"]
+
+
+@pytest.fixture
+def atlas(tmp_path: Path) -> EnergyAtlasLoader:
+    return EnergyAtlasLoader(tmp_path / "atlas", domain=FLUID)
+
+
+def some_map(seed: int = 0, shape: tuple[int, int] = (16, 24)) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def fill(atlas: EnergyAtlasLoader, lengths: dict[str, int], format: Format, shape: tuple[int, int] = (8, 8)) -> None:
+    """Sequences whose cells say where they come from: 1000·(number of the sequence) + step."""
+    for number, (sequence, length) in enumerate(lengths.items()):
+        energy = np.stack([np.full(shape, 1000 * number + step, np.float32) for step in range(length)])
+        said = [
+            EnergyMapMetadata.of(frame, domain=FLUID, sequence=sequence, step=step, source="synthetic")
+            for step, frame in enumerate(energy)
+        ]
+        atlas.save_sequence(energy, said, format=format)
+
+
+def test_an_atlas_begins_empty_and_needs_a_known_domain(tmp_path: Path) -> None:
+    atlas = EnergyAtlasLoader(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+    with pytest.raises(NotInAtlas, match="expected a domain, got none"):
+        atlas.load_map(None, "a/0")
+    with pytest.raises(KeyError, match="fluid_dynamics"):
+        EnergyAtlasLoader(tmp_path, domain="alchemy")
+    with pytest.raises(NotInAtlas, match="expected a sequence of 'fluid_dynamics'"):
+        atlas.load_map(FLUID, "a/0")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_saved_map_comes_back(atlas: EnergyAtlasLoader, format: Format) -> None:
+    energy = some_map()
+    metadata = EnergyMapMetadata.of(
+        energy, domain=FLUID, sequence="run", step=7, source="synthetic", seed=3,
+        perturbations=({"name": "rotation", "angle_deg": 12.5},), timestamp="2020-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    assert atlas.save_map(energy, FLUID, "run/7", metadata, format=format) == "run/0007"
+    loaded, said = atlas.load_map(FLUID, "run/0007")
+    np.testing.assert_array_equal(loaded, energy)
+    assert loaded.dtype == np.float32
+    assert said == metadata
+
+
+def test_files_are_canonical_with_a_readable_sidecar(atlas: EnergyAtlasLoader) -> None:
+    energy = some_map()
+    atlas.save_map(energy.astype(float), None, "run/0")
+    folder = atlas.folder.root / FLUID / "run"
+    assert (folder / "0000.npy").read_bytes() == canonical_bytes(energy[..., None])
+    assert json.loads((folder / "0000.json").read_text())["map_id"] == "run/0000"
+    assert {path.name for path in folder.iterdir()} == {"0000.npy", "0000.json"}
+
+
+def test_an_hdf5_sequence_has_a_chunk_per_frame(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"run": 3}, "hdf5")
+    with h5py.File(atlas.folder.root / FLUID / "run.hdf5") as file:
+        assert file[f"{FLUID}/run/energy"].chunks == (1, 8, 8, 1)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_saving_again_updates_and_the_same_changes_nothing(atlas: EnergyAtlasLoader, format: Format) -> None:
+    fill(atlas, {"run": 3}, format)
+
+    def state() -> dict[Path, tuple[int, int]]:
+        data = (path for path in atlas.folder.root.rglob("*") if path.is_file() and ".locks" not in path.parts)
+        return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in data}
+
+    before = state()
+    energy, metadata = atlas.load_map(None, "run/1")
+    atlas.save_map(energy, None, "run/1", metadata)
+    assert state() == before
+    other = some_map(1, (8, 8))
+    atlas.save_map(other, None, "run/1", metadata)
+    assert state() != before
+    np.testing.assert_array_equal(atlas.load_map(None, "run/1")[0], other)
+    assert atlas.load_map(None, "run/1")[1].energy_mean == pytest.approx(other.astype(float).mean())
+    np.testing.assert_array_equal(atlas.load_map(None, "run/2")[0], np.full((8, 8), 2))
+
+
+@pytest.mark.parametrize(
+    "bad", ["../../etc/passwd/0", "..//0", "/etc/0", "a/b/0", "a", "a/", "a/x", "a/-1", ".cache/0", "a\n/0", "a/0\n"]
+)  # fmt: skip
+def test_no_id_leads_out_of_the_atlas(atlas: EnergyAtlasLoader, bad: str) -> None:
+    for use in (lambda: atlas.load_map(FLUID, bad), lambda: atlas.save_map(some_map(), FLUID, bad)):
+        with pytest.raises(NotInAtlas, match="map's id"):
+            use()
+    assert not atlas.folder.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("energy", "code"),
+    [
+        (np.full((8, 8), np.nan), "BAD_VALUE"),
+        (np.full((8, 8), np.inf), "BAD_VALUE"),
+        (np.full((8, 8), 1e39), "BAD_VALUE"),
+        (np.full((8, 8), -1.0), "BAD_VALUE"),
+        (np.ones((8, 12)), "BAD_SHAPE"),
+        (np.ones((8, 8, 2)), "BAD_SHAPE"),
+        (np.ones((8, 8), complex), "BAD_SHAPE"),
+        (np.ones(8), "BAD_SHAPE"),
+    ],
+)
+def test_what_is_no_energy_is_refused_before_it_is_written(
+    atlas: EnergyAtlasLoader, energy: np.ndarray, code: str
+) -> None:
+    with pytest.raises(FieldError) as caught:
+        atlas.save_map(energy, None, "run/0")
+    assert caught.value.code == code
+    assert not atlas.folder.root.exists()
+
+
+def test_signed_fields_may_be_negative(atlas: EnergyAtlasLoader) -> None:
+    atlas.save_map(np.full((8, 8), -3.5), "surface_temperature", "run/0")
+    assert atlas.load_map("surface_temperature", "run/0")[0].max() == -3.5
+
+
+def spoil(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "truncated":
+        path.write_bytes(content[:-40])
+    elif how == "text":
+        path.write_bytes(b"hello" * 100)
+    elif how == "flipped":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif how == "pickle":
+        np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    elif how == "nan":
+        np.save(path, np.full((8, 8, 1), np.nan, np.float32))
+    elif how == "negative":
+        np.save(path, np.full((8, 8, 1), -1, np.float32))
+    elif how == "channels":
+        np.save(path, np.ones((8, 8, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("missing", "FILE_MISSING"), ("empty", "FILE_DAMAGED"), ("truncated", "FILE_DAMAGED"), ("text", "FILE_DAMAGED"),
+        ("flipped", "FILE_CHANGED"), ("pickle", "FILE_DAMAGED"), ("nan", "BAD_VALUE"), ("negative", "BAD_VALUE"),
+        ("channels", "BAD_SHAPE"),
+    ],
+)  # fmt: skip
+def test_a_spoilt_map_is_named_and_can_be_saved_again(atlas: EnergyAtlasLoader, how: str, code: str) -> None:
+    fill(atlas, {"run": 3}, "npy")
+    energy, metadata = atlas.load_map(None, "run/1")
+    path = atlas.folder.root / FLUID / "run" / "0001.npy"
+    spoil(path, how)
+    with pytest.raises(BadData) as caught:
+        atlas.load_map(None, "run/1")
+    assert caught.value.code == code
+    assert str(path) in str(caught.value)
+    atlas.load_map(None, "run/2")
+    atlas.save_map(energy, None, "run/1", metadata)
+    atlas.load_map(None, "run/1")
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [("empty", "FILE_DAMAGED"), ("truncated", "FILE_DAMAGED"), ("text", "FILE_DAMAGED")],
+)
+def test_a_spoilt_hdf5_sequence_is_named(atlas: EnergyAtlasLoader, how: str, code: str) -> None:
+    fill(atlas, {"run": 3}, "hdf5")
+    path = atlas.folder.root / FLUID / "run.hdf5"
+    atlas.load_map(None, "run/1")
+    spoil(path, how)
+    with pytest.raises(BadData) as caught:
+        atlas.load_map(None, "run/1")
+    assert caught.value.code == code
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 7.0])
+def test_values_changed_within_hdf5_are_found(atlas: EnergyAtlasLoader, value: float) -> None:
+    fill(atlas, {"run": 3}, "hdf5")
+    path = atlas.folder.root / FLUID / "run.hdf5"
+    with h5py.File(path, "r+") as file:
+        file[f"{FLUID}/run/energy"][1, 2, 3] = value
+    with pytest.raises(BadData, match=f"{path}") as caught:
+        atlas.load_map(None, "run/1")
+    assert caught.value.code == ("FILE_CHANGED" if value == 7 else "BAD_VALUE")
+
+
+def test_a_map_without_its_sidecar_is_not_in_the_atlas_yet(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"run": 3}, "npy")
+    (atlas.folder.root / FLUID / "run" / "0001.json").unlink()
+    with pytest.raises(NotInAtlas, match="one of the 2 steps"):
+        atlas.load_map(None, "run/1")
+
+
+def test_a_sidecar_of_another_map_is_refused(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"run": 3}, "npy")
+    folder = atlas.folder.root / FLUID / "run"
+    (folder / "0001.json").write_bytes((folder / "0002.json").read_bytes())
+    with pytest.raises(BadData, match=r"0001\.json"):
+        atlas.load_map(None, "run/1")
+
+
+def test_one_sequence_has_one_format_and_one_grid(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"run": 2, "whole": 2}, "npy")
+    with pytest.raises(FieldError, match="go on as npy"):
+        atlas.save_map(some_map(0, (8, 8)), None, "run/5", format="hdf5")
+    with pytest.raises(BadData, match="rest of sequence"):
+        atlas.save_map(some_map(0, (8, 16)), None, "run/5")
+
+
+def test_coarser_scales_are_area_means(atlas: EnergyAtlasLoader) -> None:
+    energy = some_map(0, (16, 48))
+    atlas.save_map(energy, None, "run/0")
+    loaded, metadata = atlas.load_map(None, "run/0", 8)
+    np.testing.assert_allclose(loaded, energy.reshape(8, 2, 24, 2).mean((1, 3)), rtol=1e-6)
+    assert metadata.shape == (16, 48)
+    assert atlas.load_map(None, "run/0", (16, 24))[0].shape == (16, 24)
+    assert EnergyAtlasLoader(atlas.folder.root, FLUID, 8).load_map(None, "run/0")[0].shape == (8, 24)
+    bad: Any
+    for bad in (0, -8, 12, 7, 32, True, (8, 20), (32, 48)):
+        with pytest.raises(BadScale):
+            atlas.load_map(None, "run/0", bad)
+    with pytest.raises(ValueError, match="finer"):
+        atlas.load_map(None, "run/0", 32)
