@@ -33,25 +33,44 @@ _FLAT = 1e-6
 
 def descriptors(fields: Float[np.ndarray, "t h w"]) -> Float32[np.ndarray, "t 64"]:
     """One descriptor per field; H, W >= 2."""
+    shape, spread = standardised(fields)
+    return describe(shape, spread, shell_shares(shape))
+
+
+def describe(
+    shape: Float32[np.ndarray, "t h w"], spread: Float[np.ndarray, "t"], shares: Float[np.ndarray, "t k"]
+) -> Float32[np.ndarray, "t 64"]:
+    """The descriptor of each field, given what `standardised` and `shell_shares` found."""
+    found = np.concatenate([_spectrum(shares), _moments(shape, spread), _gradients(shape)], axis=1)
+    unit: Float32[np.ndarray, "t 64"] = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def standardised(
+    fields: Float[np.ndarray, "t h w"],
+) -> tuple[Float32[np.ndarray, "t h w"], Float[np.ndarray, "t"]]:
+    """(E − mean)/std of each field, and its standard deviation as a share of its root mean square."""
     mean = fields.mean(axis=(1, 2), keepdims=True)
     size = np.sqrt(np.mean(fields**2, axis=(1, 2), keepdims=True))
     std = fields.std(axis=(1, 2), keepdims=True)
     flat = std <= _FLAT * size
     # a flat field has no shape: all its deviations are taken as 0
     shape = ((fields - mean) * np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, std))).astype(np.float32)
-    spread = np.where(flat, 0.0, std / np.where(size > 0, size, 1.0))[:, 0, 0]
-    found = np.concatenate([_spectrum(shape), _moments(shape, spread), _gradients(shape)], axis=1)
-    unit: Float32[np.ndarray, "t 64"] = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return shape, np.where(flat, 0.0, std / np.where(size > 0, size, 1.0))[:, 0, 0]
 
 
-def _spectrum(shape: Float32[np.ndarray, "t h w"]) -> Float[np.ndarray, "t 40"]:
+def shell_shares(shape: Float32[np.ndarray, "t h w"]) -> Float[np.ndarray, "t k"]:
+    """Radial power spectrum: the share of the variance at k = 1 … side/2 waves per shorter side."""
     T, H, W = shape.shape
     amplitude = np.fft.rfft2(shape).reshape(T, -1)
     power = amplitude.real**2 + amplitude.imag**2
-    shells = min(H, W) // 2
     order, weight, starts = _shells(H, W)
-    log_power = np.log10(np.add.reduceat(power[:, order] * weight, starts, axis=1).astype(float) + _FLOOR)
+    return np.add.reduceat(power[:, order] * weight, starts, axis=1).astype(float)
+
+
+def _spectrum(shares: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t 40"]:
+    log_power = np.log10(shares + _FLOOR)
+    shells = shares.shape[1]
     at = np.geomspace(1.0, shells, _WAVES)
     left = np.clip(at.astype(int), 1, max(shells - 1, 1))
     right = np.minimum(left + 1, shells)

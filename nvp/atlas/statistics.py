@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Real, Shaped
 
-from nvp.atlas.descriptor import descriptors
+from nvp.atlas.descriptor import describe, shell_shares, standardised
 from nvp.atlas.entropy import spatial_entropy
+from nvp.atlas.regime import bandwidth, classify
 
 # cells at once: float64 copies of so many stay in a processor's cache
 _BLOCK_CELLS = 1 << 16
@@ -33,7 +34,7 @@ class FrameStatistics:
     entropy: Float[np.ndarray, "t"] | None
     # half the mean squared difference between neighbouring cells, summed over y and x, units² per cell²
     gradient_energy: Float[np.ndarray, "t"]
-    # see `classify`
+    # see `nvp.atlas.regime`
     regime: Shaped[np.ndarray, "t"]
     descriptor: Float32[np.ndarray, "t 64"]
 
@@ -51,28 +52,6 @@ def frame_statistics(energy: Real[np.ndarray, "t h w c"], *, signed: bool) -> Fr
     return FrameStatistics(**joined)
 
 
-def classify(
-    *,
-    relative_spread: Float[np.ndarray, "t"],
-    kurtosis: Float[np.ndarray, "t"],
-    gradient_scale: Float[np.ndarray, "t"],
-    side: int,
-) -> Shaped[np.ndarray, "t"]:
-    """A first, rule-based classifier of what a field looks like; the first rule that holds decides.
-
-    - `uniform`: the standard deviation is below 1e-6 of the root mean square
-    - `localised`: excess kurtosis above 3; few cells hold what there is
-    - `rough`: the gradient (Taylor) scale √(variance / 2·gradient energy) is below 1.5 cells
-    - `smooth`: it is above a twelfth of the shorter side: waves of about its length
-    - `structured`: everything between
-    """
-    return np.select(
-        [relative_spread < 1e-6, kurtosis > 3.0, gradient_scale < 1.5, gradient_scale > side / 12],
-        ["uniform", "localised", "rough", "smooth"],
-        "structured",
-    )
-
-
 def _block(energy: Float[np.ndarray, "t h w c"], signed: bool) -> FrameStatistics:
     cells = (1, 2, 3)
     mean = energy.mean(axis=cells)
@@ -84,6 +63,8 @@ def _block(energy: Float[np.ndarray, "t h w c"], signed: bool) -> FrameStatistic
         np.mean(np.diff(energy, axis=1) ** 2, axis=cells) + np.mean(np.diff(energy, axis=2) ** 2, axis=cells)
     )
     size = np.sqrt(np.mean(energy**2, axis=cells))
+    shape, spread = standardised(energy.sum(axis=3))
+    shares = shell_shares(shape)
     return FrameStatistics(
         total_energy=energy.sum(axis=cells),
         mean=mean,
@@ -96,7 +77,8 @@ def _block(energy: Float[np.ndarray, "t h w c"], signed: bool) -> FrameStatistic
             relative_spread=np.sqrt(variance) / np.maximum(size, np.finfo(float).tiny),
             kurtosis=kurtosis,
             gradient_scale=np.sqrt(variance / np.maximum(2 * gradient_energy, np.finfo(float).tiny)),
+            bandwidth=bandwidth(shares),
             side=min(energy.shape[1:3]),
         ),
-        descriptor=descriptors(energy.sum(axis=3)),
+        descriptor=describe(shape, spread, shares),
     )

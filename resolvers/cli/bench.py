@@ -12,18 +12,21 @@ from typing import Annotated, Any
 import typer
 
 from graph.embedded import server
+from graph.errors import GraphError
 from graph.gateway import Gateway
 from graph.settings import Settings
 from migrations.runner import migrate
 from nvp.atlas.store import ArrayStore
+from nvp.errors import FieldError
 from resolvers import supervisor
 from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
 from resolvers.benches.serving import ServingConfig, bench_serving
 from resolvers.cli.bars import Bars
-from resolvers.cli.output import JsonOption, emit, run
+from resolvers.cli.output import JsonOption, emit, fail, run
 from resolvers.client import Client
 from resolvers.services.context import Services
+from resolvers.services.importing import IngestRequest, prepare
 from resolvers.serving import serving as service
 from resolvers.web.tokens import Tokens
 
@@ -72,6 +75,40 @@ def ingest(
         f"again: {found['rerun']['created']} created in {found['rerun']['seconds']} s"
     )
     emit(result, as_json=as_json, text=text)
+
+
+@app.command()
+def regimes(
+    sequences: Annotated[int, typer.Option(min=1, help="Sequences of each domain.")] = 4,
+    steps: Annotated[int, typer.Option(min=4, help="Frames of each sequence.")] = 50,
+    scale: Annotated[int, typer.Option(min=16, help="Cells of one side of a field.")] = 64,
+    seeds: Annotated[int, typer.Option(min=1, help="How many rng seeds, from 0.")] = 3,
+    file: Annotated[list[Path] | None, typer.Option(help="Real fields beside them; may be repeated.")] = None,
+    domain: Annotated[str, typer.Option(help="Domain of the files.")] = "surface_temperature",
+    as_json: JsonOption = False,
+) -> None:
+    """Which regimes the simulated fields have, and how well descriptors of first halves tell those of second halves.
+
+    Exit code 1 where fewer than three regimes occur or the agreement is below 0.8.
+
+    Example: fieldgraph bench regimes --file era5_t2m_uk_2019-03.nc --json
+    """
+    from resolvers.benches import regimes as bench
+
+    config = bench.RegimesConfig(sequences=sequences, steps=steps, scale=scale, seeds=tuple(range(seeds)))
+    try:
+        requests = [IngestRequest(path=path, domain=domain, fit="crop") for path in file or ()]
+        files = [part for request in requests for part in prepare(request).parts]
+        with Bars() as bars:
+            found = bench.bench_regimes(config, files, on_progress=bars.update)
+    except (FieldError, GraphError) as error:
+        fail(error)
+    result = {"name": "regimes", **machine(), **found}
+    rows = [f"{name:28} {one['agreement']:.3f}  {one['counts']}" for name, one in found["domains"].items()]
+    said = f"agreement {found['agreement']:.3f} (least {found['least']:.3f}), majority {found['majority']:.3f}"
+    emit(result, as_json=as_json, text="\n".join([*rows, f"{said}, n = {found['n']}"]))
+    if found["least"] < bench.LEAST_AGREEMENT or len(found["regimes"]) < bench.LEAST_REGIMES:
+        raise typer.Exit(1)
 
 
 async def _ingest(config: IngestConfig) -> dict[str, Any]:
