@@ -8,6 +8,7 @@ import strawberry
 
 from schema.fields import Sequence
 from schema.runs import EvaluationRun, GenerationRun, PredictionRun, TrainingRun
+from schema.snapshots import SimilarSnapshots
 
 
 @strawberry.interface(description="Why nothing was done: what was expected, what was given, what to do next.")
@@ -42,3 +43,4 @@ CancelResult = Annotated[
     strawberry.union("CancelResult"),
 ]
 IngestArraysResult = Annotated[Sequence | InvalidInput | NotFound | Conflict, strawberry.union("IngestArraysResult")]
+SimilarResult = Annotated[SimilarSnapshots | InvalidInput | NotFound, strawberry.union("SimilarResult")]

@@ -122,3 +122,14 @@ class EnergySnapshot(Identified):
     @described("Path of a heat map (PNG) on this server.")
     def image_url(self) -> str:
         return f"/snapshots/{self.uid}.png"
+
+
+@strawberry.type(description="A snapshot that looks like another.")
+class SimilarSnapshot:
+    score: float = strawberry.field(description="(1 + cosine of the descriptors) / 2: 1 for the same shape.")
+    snapshot: EnergySnapshot
+
+
+@strawberry.type(description="The snapshots that look most like one, which is not among them, best first.")
+class SimilarSnapshots:
+    hits: list[SimilarSnapshot]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import strawberry
 from strawberry import relay
 
+from graph.queries import similarity
+from resolvers.graphql import present
 from resolvers.graphql.context import Info
 from schema import ports
-from schema.connection import DEFAULT_PAGE, Connection
+from schema.connection import DEFAULT_PAGE, MAX_PAGE, Connection
 from schema.described import described
 from schema.enums import RunKind, RunState, SnapshotKind
 from schema.fields import Domain, Sequence, Split
 from schema.models import Checkpoint, Model
 from schema.predictions import Evaluation, Prediction
+from schema.results import SimilarResult
 from schema.runs import Run
-from schema.snapshots import EnergySnapshot
+from schema.snapshots import EnergySnapshot, SimilarSnapshot, SimilarSnapshots
 
 
 @strawberry.type(description="Reads; each list is a keyset page of up to 200 nodes.")
@@ -59,6 +64,30 @@ class Query:
     ) -> Connection[EnergySnapshot]:
         return await info.context.catalog.page(
             ports.SNAPSHOTS, first=first, after=after, domain=domain, sequence=sequence, kind=kind
+        )
+
+    @described("The snapshots most like one, by their descriptors; predicted ones only where `kind` asks for them.")
+    async def similar_snapshots(
+        self,
+        info: Info,
+        uid: strawberry.ID,
+        first: int = 10,
+        kind: SnapshotKind | None = None,
+        domain: str | None = None,
+        other_sequences: Annotated[
+            bool, strawberry.argument(description="Leave out its own sequence, whose next frames are nearly equal.")
+        ] = False,
+    ) -> SimilarResult:
+        found = await similarity.similar(
+            info.context.services.gateway,
+            uid,
+            first=min(first, MAX_PAGE),
+            kind=kind.value if kind else None,
+            domain=domain,
+            other_sequences=other_sequences,
+        )
+        return SimilarSnapshots(
+            hits=[SimilarSnapshot(score=hit.score, snapshot=present.snapshot(hit.snapshot)) for hit in found]
         )
 
     @described("One model.")

@@ -57,7 +57,14 @@ async def test_indexed_properties_have_their_index(gateway: Gateway) -> None:
 
 
 async def test_descriptors_have_a_vector_index_per_origin(gateway: Gateway) -> None:
-    assert await shown(gateway, ["VECTOR"]) == declared("vector_index")
+    found = await shown(gateway, ["VECTOR"])
+    assert {name: (label, properties[:1]) for name, (label, properties) in found.items()} == declared("vector_index")
+    # what a search may be narrowed by
+    assert {label: properties[1:] for label, properties in found.values()} == {
+        "Observed": ("domain", "sequence"),
+        "Simulated": ("domain", "sequence"),
+        "Predicted": ("domain",),
+    }
     rows = await gateway.read("SHOW VECTOR INDEXES YIELD options RETURN options.indexConfig AS config")
     assert {(row["config"]["vector.dimensions"], row["config"]["vector.similarity_function"]) for row in rows} == {
         (64, "COSINE")
