@@ -14,26 +14,28 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Real, Shaped
+from jaxtyping import Float32, Float64, Real, Shaped
 
-from nvp.atlas.canonical import as_stored
+from nvp.atlas.cache import cached_level
 from nvp.atlas.entropy import spatial_entropy
 from nvp.atlas.errors import BadData, NotInAtlas
 from nvp.atlas.folder import Folder, parse_map_id
+from nvp.atlas.gradients import Geometry, gradient
 from nvp.atlas.metadata import EnergyMapMetadata, Source
+from nvp.atlas.overview import overview
 from nvp.atlas.port import AtlasGraph
-from nvp.atlas.pyramids import coarse
-from nvp.atlas.reader import check_values
-from nvp.atlas.sequence import AtlasSequence, GraphSequence, Hdf5Sequence, open_sequence
-from nvp.atlas.shapes import Scale, Shape, grid_of, validate_shape
+from nvp.atlas.pyramids import Kind, Level, coarse, level
+from nvp.atlas.saving import Format, as_kept, save
+from nvp.atlas.sequence import AtlasSequence, GraphSequence, open_sequence
+from nvp.atlas.shapes import Scale, Shape, grid_of, halves, validate_shape
+from nvp.atlas.windows import Windows, time_last
 from nvp.dynamics.domain import DomainSpec
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 
-Format = Literal["npy", "hdf5"]
 T = TypeVar("T")
 
 
@@ -69,12 +71,77 @@ class EnergyAtlasLoader:
         energy, metadata = self._sequence(spec, sequence).frame(step)
         return coarse(energy[None], self._grid(scale, metadata.shape))[0, ..., 0], metadata
 
+    def load_batch(
+        self,
+        domain: str | None = None,
+        window: int = 10,
+        scale: Scale | None = None,
+        stride: int | None = None,
+    ) -> tuple[Float32[np.ndarray, "n t h w"], list[tuple[EnergyMapMetadata, ...]]]:
+        """All windows of a domain at once, and the metadata of each window's frames.
+
+        `stride` steps lie between the starts of two windows, by default as many as a window has. `windows` gives the
+        same by number, for what does not fit into memory.
+        """
+        found = self.windows(domain, window, scale, stride)
+        numbers = np.arange(len(found))
+        return found.batch(numbers), [found.metadata(k) for k in numbers.tolist()]
+
+    def load_energy_batch(
+        self, domain: str | None = None, scale: Scale | None = None, window: int = 10
+    ) -> tuple[Float32[np.ndarray, "n h w t"], dict[str, list[list[Any]]]]:
+        """All windows of a domain, side by side, with time as the last axis (a view), and what labels each frame.
+
+        Labels are lists (N, T) by name: `map_id`, `t`, `timestamps`, `entropy` and `regime`.
+        """
+        batch, metadata = self.load_batch(domain, window, scale)
+        names = {"map_id": "map_id", "t": "t", "timestamps": "timestamp", "entropy": "entropy", "regime": "regime"}
+        labels = {
+            name: [[getattr(one, field) for one in frames] for frames in metadata] for name, field in names.items()
+        }
+        return time_last(batch), labels
+
+    def windows(
+        self,
+        domain: str | None = None,
+        window: int = 10,
+        scale: Scale | None = None,
+        stride: int | None = None,
+    ) -> Windows:
+        """The windows of `load_batch` by number; nothing is read yet."""
+        found = self.sequences(domain)
+        chosen = self.scale if scale is None else scale
+        return Windows(found, length=window, stride=window if stride is None else stride, scale=chosen)
+
+    def sequences(self, domain: str | None = None) -> list[AtlasSequence]:
+        """All sequences of a domain: the folder's by name, then those that only the graph has by uid."""
+        spec = self._spec(domain)
+        names = self.folder.sequences(spec.name)
+        opened = (open_sequence(self.folder, spec.name, name, signed=spec.signed) for name in names)
+        found = [one for one in opened if one is not None]
+        for known in self._ask(lambda graph: graph.sequences(spec.name)) or ():
+            # what was recorded out of this folder is here already
+            if known.uid not in names and not (known.recorded and known.source in names):
+                frames = self._ask(lambda graph, uid=known.uid: tuple(graph.frames(uid)))  # type: ignore[misc]
+                if frames:
+                    found.append(GraphSequence(spec.name, known.uid, frames, signed=spec.signed))
+        if not found:
+            raise NotInAtlas(
+                "NO_DATA",
+                f"expected maps of {spec.name!r} in {self.folder.root}, found none.",
+                next_step="Save some, or generate them.",
+            )
+        return found
+
+    def get_domain_stats(self, domain: str | None = None) -> dict[str, Any]:
+        """What a domain holds, out of its metadata (`overview`). Raises `NotInAtlas` where it holds nothing."""
+        return overview(self.sequences(domain))
+
     def _sequence(self, spec: DomainSpec, name: str) -> AtlasSequence:
         """The sequence of this name: the folder's, else the graph's."""
         found = open_sequence(self.folder, spec.name, name, signed=spec.signed)
-        if found is None and self._graph is not None:
-            graph = self._graph
-            frames = self._ask(lambda: tuple(graph.frames(name)))
+        if found is None:
+            frames = self._ask(lambda graph: tuple(graph.frames(name)))
             if frames and frames[0].metadata.domain == spec.name:
                 found = GraphSequence(spec.name, name, frames, signed=spec.signed)
         if found is not None:
@@ -97,14 +164,15 @@ class EnergyAtlasLoader:
         source: Source = "real",
         format: Format | None = None,
     ) -> str:
-        """Keep a map (H, W) or (H, W, 1) and its metadata under `<sequence>/<step>`, and return the id; the same again changes nothing.
+        """Keep a map (H, W) or (H, W, 1) and its metadata under `<sequence>/<step>`, and return that id.
 
-        A map that is there is replaced. Statistics and hash are always those of the values; the rest comes from
-        `metadata`, or from the domain and `source`. `format` is that of the sequence, by default npy.
+        The same again changes nothing, and a map that is there is replaced. Statistics and hash are always those of
+        the values; the rest comes from `metadata`, or from the domain and `source`. `format` is that of the sequence,
+        by default npy.
         """
         spec = self._spec(domain)
         sequence, step = parse_map_id(map_id)
-        stored = self._checked(np.asarray(energy_map), spec, map_id)
+        stored = as_kept(np.asarray(energy_map), map_id, signed=spec.signed)
         if metadata is None:
             known = EnergyMapMetadata.of(stored[..., 0], domain=spec.name, sequence=sequence, step=step, source=source)
         else:
@@ -116,7 +184,8 @@ class EnergyAtlasLoader:
                     next_step="Give the map's own.",
                 )
             known = metadata.measured(stored[..., 0])
-        self._save(stored[None], [known], format)
+        save(self.folder, stored[None], [known], format=format)
+        self._ask(lambda graph: graph.record(stored[None], [known]))
         return known.map_id
 
     def save_sequence(
@@ -135,82 +204,60 @@ class EnergyAtlasLoader:
             )
         spec = self._spec(metadata[0].domain)
         stored = np.stack(
-            [self._checked(np.asarray(e), spec, one.map_id) for e, one in zip(energy, metadata, strict=True)]
+            [as_kept(frame, one.map_id, signed=spec.signed) for frame, one in zip(energy, metadata, strict=True)]
         )
         known = [one.measured(frame[..., 0]) for frame, one in zip(stored, metadata, strict=True)]
-        self._save(stored, known, format)
+        save(self.folder, stored, known, format=format)
+        self._ask(lambda graph: graph.record(stored, known))
         return [one.map_id for one in known]
 
-    def _save(
-        self, energy: Float32[np.ndarray, "t h w 1"], metadata: Sequence[EnergyMapMetadata], format: Format | None
-    ) -> None:
-        """Files, then sidecars, then the graph."""
-        head = metadata[0]
-        with self.folder.writing(head.domain, head.sequence):
-            there = open_sequence(self.folder, head.domain, head.sequence, signed=True)
-            kept: Format = "npy" if there is None else "hdf5" if isinstance(there, Hdf5Sequence) else "npy"
-            if there is not None and format not in (None, kept):
-                raise FieldError(
-                    "OTHER_FORMAT",
-                    f"expected sequence {head.sequence!r} to go on as {kept}, got {format}.",
-                    next_step="Leave the format out, or choose another name for the sequence.",
-                )
-            others = [] if there is None else self._others(there, metadata)
-            if there is not None and others and there.metadata(others[0]).shape != head.shape:
-                raise BadData(
-                    "BAD_SHAPE",
-                    f"expected maps of {there.metadata(others[0]).shape} as in the rest of sequence {head.sequence!r}, "
-                    f"got {head.shape}.",
-                    next_step="Keep maps of one grid in one sequence.",
-                )
-            if (format or kept) == "npy":
-                for frame, one in zip(energy, metadata, strict=True):
-                    self.folder.write_npy(frame, one)
-            else:
-                self._rewrite(there, energy, metadata)
-        if self._graph is not None:
-            graph = self._graph
-            self._ask(lambda: graph.record(energy, metadata))
-
-    def _rewrite(
-        self,
-        there: AtlasSequence | None,
-        energy: Float32[np.ndarray, "t h w 1"],
-        metadata: Sequence[EnergyMapMetadata],
-    ) -> None:
-        """A whole HDF5 sequence with these frames in it; an HDF5 file cannot be changed in place and stay whole."""
-        given = {one.step: (frame, one) for frame, one in zip(energy, metadata, strict=True)}
-        frames = {}
-        if there is not None:
-            if all(_is_kept(there, one) for one in metadata):
-                return
-            # what is replaced need not be readable: saving again is how a damaged map is mended
-            frames = {step: there.frame(step) for step in (int(there.steps[k]) for k in self._others(there, metadata))}
-        merged = sorted((frames | given).items())
-        self.folder.write_hdf5(np.stack([frame for _, (frame, _) in merged]), [one for _, (_, one) in merged])
-
-    @staticmethod
-    def _others(there: AtlasSequence, metadata: Sequence[EnergyMapMetadata]) -> list[int]:
-        """Positions of the frames that are not among those given."""
-        given = {one.step for one in metadata}
-        return [k for k, step in enumerate(there.steps.tolist()) if step not in given]
-
-    def _checked(
-        self, energy: Shaped[np.ndarray, "..."], spec: DomainSpec, map_id: str
-    ) -> Float32[np.ndarray, "h w 1"]:
-        """The map as it is kept; refuses what is no field of this domain."""
-        if energy.dtype.kind not in "fiu" or not self.validate_shape(energy):
-            raise BadData(
-                "BAD_SHAPE",
-                f"expected numbers on a grid (H, W) of multiples of 8 for {map_id}, got {energy.dtype} {energy.shape}.",
-                next_step="Crop or regrid it first.",
-            )
-        with np.errstate(over="ignore"):
-            stored = as_stored(energy.reshape(*energy.shape[:2], 1))
-        check_values(stored[None], map_id, None, signed=spec.signed)
-        return stored
-
     # -- numbers ----------------------------------------------------------------------------------------------------
+
+    def precompute_pyramids(
+        self,
+        energy_map: Shaped[np.ndarray, "..."] | str,
+        target_scales: Sequence[Scale] | None = None,
+        *,
+        kind: Kind = "area",
+        domain: str | None = None,
+    ) -> dict[Scale, Level]:
+        """A map's levels by scale, each with its gradient, spacing and the defect of its resampling.
+
+        `energy_map` is an array, or the id of a map: then its levels are kept beside the data and found there the next
+        time, unless the map has changed. By default the map's own scale and its halves, down to 64.
+        """
+        known = domain or self._default
+        spec = None if known is None else self._spec(known)
+        if isinstance(energy_map, str):
+            energy, metadata = self._sequence(self._spec(known), parse_map_id(energy_map)[0]).frame(
+                parse_map_id(energy_map)[1]
+            )
+        else:
+            energy, metadata = as_kept(energy_map, "this map", signed=spec is not None and spec.signed), None
+        geometry, signed = Geometry() if spec is None else Geometry.of(spec), spec is not None and spec.signed
+        shape = energy.shape[:2]
+        levels: dict[Scale, Level] = {}
+        for scale in halves(shape) if target_scales is None else target_scales:
+            grid = grid_of(scale, shape)
+            if metadata is None:
+                levels[scale] = level(energy[..., 0], grid, geometry, kind=kind, signed=signed)
+            else:
+                spaced = replace(geometry, dx=metadata.dx, dy=metadata.dy)
+                levels[scale] = cached_level(
+                    self.folder, energy[..., 0], metadata, grid, spaced, kind=kind, signed=signed
+                )
+        return levels
+
+    def compute_gradients(
+        self, energy_map: Real[np.ndarray, "h w"], domain: str | None = None
+    ) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+        """∂E/∂x (along the last axis) and ∂E/∂y (along the first) with the domain's spacing and boundaries.
+
+        Without a domain cells are 1 wide and the sides are open. See `nvp.atlas.gradients` for the seeds' convention.
+        """
+        known = domain or self._default
+        found = gradient(energy_map, Geometry() if known is None else Geometry.of(self._spec(known)))
+        return found[..., 0], found[..., 1]
 
     def compute_entropy(self, energy_map: Real[np.ndarray, "h w"]) -> float:
         """Spatial entropy in nats; raises `BadData` for negative cells and for a map that holds nothing."""
@@ -242,12 +289,12 @@ class EnergyAtlasLoader:
     def _grid(self, scale: Scale | None, shape: Shape) -> Shape:
         return grid_of(self.scale if scale is None else scale, shape)
 
-    def _ask(self, question: Callable[[], T]) -> T | None:
+    def _ask(self, question: Callable[[AtlasGraph], T]) -> T | None:
         """What the graph answers; the first time that it does not, one warning, and it is not asked again."""
         if self._graph is None:
             return None
         try:
-            return question()
+            return question(self._graph)
         except ConnectionError as error:
             self._graph = None
             warnings.warn(
@@ -256,11 +303,3 @@ class EnergyAtlasLoader:
                 stacklevel=3,
             )
             return None
-
-
-def _is_kept(there: AtlasSequence, one: EnergyMapMetadata) -> bool:
-    """Whether this very map is there, whole."""
-    try:
-        return there.frame(one.step)[1] == one
-    except (BadData, NotInAtlas):
-        return False

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float32
 
 from nvp.atlas.canonical import as_stored
 from nvp.atlas.errors import BadData
+from nvp.errors import FieldError
 
 # open files at most: HDF5 keeps a megabyte of chunks for each
 _MOST = 64
@@ -53,27 +54,28 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def read_hdf5(
-    path: Path, dataset: str, start: int, out: Float32[np.ndarray, "t h w 1"], *, signed: bool, trusted: bool = False
+def read_hdf5(path: Path, dataset: str, start: int, out: Float32[np.ndarray, "t h w 1"], *, signed: bool) -> None:
+    """Fill `out` with consecutive frames from `start` of a dataset (T, H, W, 1)."""
+    with_file(path, lambda opened: read_opened(opened, path, dataset, start, out, signed=signed))
+
+
+def read_opened(
+    opened: Opened, path: Path, dataset: str, start: int, out: Float32[np.ndarray, "t h w 1"], *, signed: bool
 ) -> None:
-    """Fill `out` with consecutive frames from `start` of a dataset (T, H, W, 1); `trusted` values are not checked."""
-
-    def read(opened: Opened) -> None:
-        values = opened.file[dataset]
-        stop = start + len(out)
-        if values.shape[1:] != out.shape[1:] or stop > len(values):
-            raise BadData(
-                "BAD_SHAPE",
-                f"expected {out.shape} from frame {start} of {dataset} in {path}, got {values.shape} in all.",
-                next_step=_RESTORE,
-            )
-        values.read_direct(out, np.s_[start:stop])
-        checked = opened.checked.setdefault(dataset, np.zeros(len(values), bool))
-        if not trusted and not checked[start:stop].all():
-            check_values(out, path, start, signed=signed)
-            checked[start:stop] = True
-
-    with_file(path, read)
+    """The same out of a file that is open; `path` is its name in errors."""
+    values = opened.file[dataset]
+    stop = start + len(out)
+    if values.shape[1:] != out.shape[1:] or stop > len(values):
+        raise BadData(
+            "BAD_SHAPE",
+            f"expected {out.shape} from frame {start} of {dataset} in {path}, got {values.shape} in all.",
+            next_step=_RESTORE,
+        )
+    values.read_direct(out, np.s_[start:stop])
+    checked = opened.checked.setdefault(dataset, np.zeros(len(values), bool))
+    if not checked[start:stop].all():
+        check_values(out, path, start, signed=signed)
+        checked[start:stop] = True
 
 
 def with_file(path: Path, work: Callable[[Opened], Any]) -> Any:
@@ -95,7 +97,7 @@ def with_file(path: Path, work: Callable[[Opened], Any]) -> Any:
         except FileNotFoundError:
             raise missing(path) from None
         except (OSError, KeyError, ValueError, RuntimeError) as error:
-            if isinstance(error, BadData):
+            if isinstance(error, FieldError):
                 raise
             close(path)
             raise damaged(path, error) from error

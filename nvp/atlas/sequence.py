@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -52,24 +53,25 @@ class AtlasSequence(ABC):
 
     def position(self, step: int) -> int:
         """Where this step is; raises `NotInAtlas` where it is not."""
-        place = int(np.searchsorted(self.steps, step))
-        if place < len(self.steps) and self.steps[place] == step:
-            return place
-        raise NotInAtlas(
-            "UNKNOWN_MAP",
-            f"expected one of the {len(self.steps)} steps of sequence {self.name!r} of {self.domain!r}, got {step}.",
-            next_step="List them by `load_batch`, or save the map first.",
-        )
+        return self._position(self.steps, step)
 
     def frame(self, step: int) -> tuple[Float32[np.ndarray, "h w 1"], EnergyMapMetadata]:
         """One map, whose hash is that of its metadata."""
-        metadata = self.metadata(self.position(step))
+        position = self.position(step)
+        metadata = self.metadata(position)
         out = np.empty((1, *metadata.shape, 1), np.float32)
-        self.read(self.position(step), out)
-        found = digest(out[0])
-        if found != metadata.sha256:
-            raise changed(self.place(step), metadata, found)
-        return out[0], metadata
+        self.read(position, out)
+        return _whole(out[0], metadata, self.place(step)), metadata
+
+    def _position(self, steps: Int64[np.ndarray, "t"], step: int) -> int:
+        place = int(np.searchsorted(steps, step))
+        if place < len(steps) and steps[place] == step:
+            return place
+        raise NotInAtlas(
+            "UNKNOWN_MAP",
+            f"expected one of the {len(steps)} steps of sequence {self.name!r} of {self.domain!r}, got {step}.",
+            next_step="List them by `sequences`, or save the map first.",
+        )
 
     @abstractmethod
     def place(self, step: int) -> Path:
@@ -96,12 +98,11 @@ class NpySequence(AtlasSequence):
             self.position(step)
         for attempt in range(_ATTEMPTS):
             metadata, values = self._sidecar(step), reader.read_npy(self.place(step), signed=self.signed)
-            found = digest(values)
-            if found == metadata.sha256:
-                return values, metadata
+            if digest(values) == metadata.sha256:
+                break
             # a writer may be between the map and its sidecar
             time.sleep(0.01 * attempt)
-        raise changed(self.place(step), metadata, found)
+        return _whole(values, metadata, self.place(step)), metadata
 
     def _sidecar(self, step: int) -> EnergyMapMetadata:
         path = self.place(step).with_suffix(".json")
@@ -134,47 +135,83 @@ class NpySequence(AtlasSequence):
         return self._folder.npy(self.domain, self.name, step)
 
 
+class _Words(NamedTuple):
+    """What an HDF5 sequence says beside its values, and of which state of the file."""
+
+    state: tuple[int, int, int]
+    steps: Int64[np.ndarray, "t"]
+    metadata: tuple[bytes, ...]
+
+
 class Hdf5Sequence(AtlasSequence):
-    """A whole sequence in one file; its few words are read once, its frames when they are wanted."""
+    """A whole sequence in one file; its few words are read once, its frames when they are wanted.
+
+    Where the file is replaced meanwhile by one of the same steps, that is read; other steps would be other positions.
+    """
 
     def __init__(self, folder: Folder, domain: str, name: str, *, signed: bool) -> None:
         super().__init__(domain, name, signed=signed)
         self.path = folder.hdf5(domain, name)
         self._group = f"/{domain}/{name}"
-
-    @cached_property
-    def _said(self) -> tuple[Int64[np.ndarray, "t"], tuple[bytes, ...]]:
-        def read(opened: reader.Opened) -> tuple[Int64[np.ndarray, "t"], tuple[bytes, ...]]:
-            group = opened.file[self._group]
-            energy, steps = group["energy"], group["step"][()].astype(np.int64)
-            if group.attrs.get("format") != FORMAT or not isinstance(energy, h5py.Dataset):
-                raise ValueError(f"format is {group.attrs.get('format')!r}, not {FORMAT!r}")
-            if not len(energy) == len(steps) == len(group["metadata"]) or (np.diff(steps) <= 0).any():
-                raise ValueError("energy, step and metadata do not fit each other")
-            return steps, tuple(group["metadata"][()].tolist())
-
-        said: tuple[Int64[np.ndarray, "t"], tuple[bytes, ...]] = reader.with_file(self.path, read)
-        return said
+        self._words: _Words = reader.with_file(self.path, self._read_words)
+        self._parsed: dict[int, EnergyMapMetadata] = {}
 
     @property
     def steps(self) -> Int64[np.ndarray, "t"]:
-        return self._said[0]
-
-    @cached_property
-    def _parsed(self) -> dict[int, EnergyMapMetadata]:
-        return {}
+        return self._words.steps
 
     def metadata(self, position: int) -> EnergyMapMetadata:
         if position not in self._parsed:
-            text = from_text(self._said[1][position], file=f"{self.path}, frame {position}")
-            self._parsed[position] = _named(text, self, int(self.steps[position]), self.path)
+            self._parsed[position] = self._parse(self._words, position)
         return self._parsed[position]
 
     def read(self, start: int, out: Float32[np.ndarray, "t h w 1"]) -> None:
-        reader.read_hdf5(self.path, f"{self._group}/energy", start, out, signed=self.signed)
+        def work(opened: reader.Opened) -> None:
+            self._follow(opened)
+            reader.read_opened(opened, self.path, f"{self._group}/energy", start, out, signed=self.signed)
+
+        reader.with_file(self.path, work)
+
+    def frame(self, step: int) -> tuple[Float32[np.ndarray, "h w 1"], EnergyMapMetadata]:
+        # values and metadata out of one state of the file, whoever replaces it meanwhile
+        def work(opened: reader.Opened) -> tuple[Float32[np.ndarray, "h w 1"], EnergyMapMetadata]:
+            words = self._words if opened.state == self._words.state else self._read_words(opened)
+            place = self._position(words.steps, step)
+            metadata = self._parse(words, place)
+            out = np.empty((1, *metadata.shape, 1), np.float32)
+            reader.read_opened(opened, self.path, f"{self._group}/energy", place, out, signed=self.signed)
+            return _whole(out[0], metadata, self.path), metadata
+
+        found: tuple[Float32[np.ndarray, "h w 1"], EnergyMapMetadata] = reader.with_file(self.path, work)
+        return found
 
     def place(self, step: int) -> Path:
         return self.path
+
+    def _follow(self, opened: reader.Opened) -> None:
+        if opened.state == self._words.state:
+            return
+        words = self._read_words(opened)
+        if not np.array_equal(words.steps, self._words.steps):
+            raise BadData(
+                "SEQUENCE_CHANGED",
+                f"expected {len(self._words.steps)} steps as before in {self.path}, got {len(words.steps)}.",
+                next_step="It was saved to meanwhile: ask the atlas for its windows again.",
+            )
+        self._words, self._parsed = words, {}
+
+    def _read_words(self, opened: reader.Opened) -> _Words:
+        group = opened.file[self._group]
+        energy, steps = group["energy"], group["step"][()].astype(np.int64)
+        if group.attrs.get("format") != FORMAT or not isinstance(energy, h5py.Dataset):
+            raise ValueError(f"format is {group.attrs.get('format')!r}, not {FORMAT!r}")
+        if not len(energy) == len(steps) == len(group["metadata"]) or (np.diff(steps) <= 0).any():
+            raise ValueError("energy, step and metadata do not fit each other")
+        return _Words(opened.state, steps, tuple(group["metadata"][()].tolist()))
+
+    def _parse(self, words: _Words, position: int) -> EnergyMapMetadata:
+        metadata = from_text(words.metadata[position], file=f"{self.path}, frame {position}")
+        return _named(metadata, self, int(words.steps[position]), self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +261,14 @@ def open_sequence(folder: Folder, domain: str, name: str, *, signed: bool) -> At
     return found if len(found.steps) else None
 
 
-def changed(path: Path, metadata: EnergyMapMetadata, found: str) -> BadData:
-    """The error for values that are not those of their metadata."""
-    return BadData(
+def _whole(
+    values: Float32[np.ndarray, "h w 1"], metadata: EnergyMapMetadata, path: Path
+) -> Float32[np.ndarray, "h w 1"]:
+    """The values, which must be those of their metadata."""
+    found = digest(values)
+    if found == metadata.sha256:
+        return values
+    raise BadData(
         "FILE_CHANGED",
         f"expected content {metadata.sha256[:12]}… for {metadata.map_id} in {path}, got {found[:12]}….",
         next_step="Restore it from a backup, or save the map again.",

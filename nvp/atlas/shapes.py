@@ -63,3 +63,13 @@ def grid_of(scale: Scale | None, shape: Shape) -> Shape:
             next_step="A finer grid would invent detail: simulate or import at that scale.",
         )
     return wanted
+
+
+def halves(shape: Shape, *, down_to: int = 64) -> list[Scale]:
+    """The scales of a pyramid: the grid's own, and halves of it while they are whole and no smaller than `down_to`."""
+    found: list[Scale] = [min(shape)]
+    H, W = shape
+    while min(H, W) >= 2 * down_to and validate_shape((H // 2, W // 2)) and H % 2 == W % 2 == 0:
+        H, W = H // 2, W // 2
+        found.append(min(H, W))
+    return found

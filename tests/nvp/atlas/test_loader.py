@@ -14,6 +14,7 @@ from nvp.atlas.canonical import canonical_bytes
 from nvp.atlas.errors import BadData, BadScale, NotInAtlas
 from nvp.atlas.loader import EnergyAtlasLoader
 from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.atlas.shapes import SEEDS, validate_shape
 from nvp.errors import FieldError
 
 FLUID = "fluid_dynamics"
@@ -245,3 +246,110 @@ def test_coarser_scales_are_area_means(atlas: EnergyAtlasLoader) -> None:
             atlas.load_map(None, "run/0", bad)
     with pytest.raises(ValueError, match="finer"):
         atlas.load_map(None, "run/0", 32)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_windows_come_in_order_and_within_their_sequence(atlas: EnergyAtlasLoader, format: Format) -> None:
+    fill(atlas, {"a": 10, "b": 10}, format)
+    batch, metadata = atlas.load_batch(window=4, stride=3)
+    assert batch.shape == (6, 4, 8, 8)
+    said = [[1000 * number + start + t for t in range(4)] for number in (0, 1) for start in (0, 3, 6)]
+    np.testing.assert_array_equal(batch[:, :, 3, 5], said)
+    assert [[one.map_id for one in frames] for frames in metadata][4] == ["b/0003", "b/0004", "b/0005", "b/0006"]
+    # by default windows lie side by side
+    assert len(atlas.load_batch()[0]) == 2
+    assert atlas.load_batch(window=11)[0].shape[0] == 0
+    assert atlas.load_batch(window=4, scale=(8, 8))[0].shape == (4, 4, 8, 8)
+
+
+def test_energy_batches_have_time_last_and_labels(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"a": 10, "b": 10}, "npy", (16, 16))
+    batch, labels = atlas.load_energy_batch(FLUID, 8, 5)
+    assert batch.shape == (4, 8, 8, 5)
+    assert not batch.flags.owndata
+    np.testing.assert_array_equal(batch[2, 3, 4], [1000, 1001, 1002, 1003, 1004])
+    assert sorted(labels) == ["entropy", "map_id", "regime", "t", "timestamps"]
+    assert labels["map_id"][3][4] == "b/0009"
+    # sequence a begins with a field of zeros, which has no entropy; all others are uniform
+    assert labels["entropy"][0][0] is None
+    assert labels["entropy"][0][1] == pytest.approx(np.log(256))
+
+
+def test_batches_read_only_the_frames_they_need(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"a": 10}, "npy")
+    windows = atlas.windows(window=2)
+    for step in (0, 1, 4, 5, 6, 7, 8, 9):
+        (atlas.folder.root / FLUID / "a" / f"{step:04d}.npy").unlink()
+    np.testing.assert_array_equal(windows[1][:, 0, 0], [2, 3])
+    with pytest.raises(BadData, match=r"0004\.npy"):
+        windows[2]
+
+
+def test_bad_windows_and_mixed_grids_are_refused(atlas: EnergyAtlasLoader) -> None:
+    fill(atlas, {"a": 4}, "npy")
+    fill(atlas, {"b": 4}, "hdf5", (16, 16))
+    for window, stride in ((0, 1), (2, 0), (2, -1)):
+        with pytest.raises(FieldError, match="window"):
+            atlas.load_batch(window=window, stride=stride)
+    with pytest.raises(BadData, match="one grid"):
+        atlas.load_batch(window=2)
+    assert atlas.load_batch(window=2, scale=8)[0].shape == (4, 2, 8, 8)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0])
+def test_batches_of_hdf5_refuse_bad_values_and_see_replaced_files(atlas: EnergyAtlasLoader, value: float) -> None:
+    fill(atlas, {"a": 4}, "hdf5")
+    windows = atlas.windows(window=2)
+    np.testing.assert_array_equal(windows[1][:, 0, 0], [2, 3])
+    path = atlas.folder.root / FLUID / "a.hdf5"
+    changed = path.with_suffix(".new")
+    changed.write_bytes(path.read_bytes())
+    with h5py.File(changed, "r+") as file:
+        file[f"{FLUID}/a/energy"][3, 2, 1] = value
+    changed.replace(path)
+    assert windows[0].shape == (2, 8, 8)
+    with pytest.raises(BadData, match=r"a\.hdf5.*frame 3"):
+        windows[1]
+
+
+def test_domain_stats_are_those_of_all_cells(atlas: EnergyAtlasLoader) -> None:
+    maps = [some_map(k, shape) for k, shape in enumerate([(8, 8), (8, 8), (16, 24)])]
+    for k, energy in enumerate(maps):
+        atlas.save_map(energy, None, f"s{k // 2}/{k % 2}", source="synthetic")
+    stats = atlas.get_domain_stats(FLUID)
+    cells = np.concatenate([energy.ravel() for energy in maps]).astype(float)
+    assert (stats["count"], stats["sequences"], stats["bytes"]) == (3, 2, 4 * len(cells))
+    assert stats["shapes"] == [(8, 8), (16, 24)]
+    assert stats["energy_mean"] == pytest.approx(cells.mean(), rel=1e-12)
+    assert stats["energy_variance"] == pytest.approx(cells.var(), rel=1e-12)
+    assert stats["t"] == (0.0, pytest.approx(2.1))
+    assert stats["sources"] == {"synthetic": 3}
+    assert sum(stats["regimes"].values()) == 3
+    with pytest.raises(NotInAtlas):
+        atlas.get_domain_stats("surface_temperature")
+    with pytest.raises(NotInAtlas):
+        atlas.get_domain_stats("alchemy")
+
+
+def test_entropy_is_shannons_and_only_for_energies(atlas: EnergyAtlasLoader) -> None:
+    assert atlas.compute_entropy(np.full((256, 256), 3.0)) == pytest.approx(11.090, abs=5e-4)
+    one_hot = np.zeros((8, 8))
+    one_hot[2, 3] = 5
+    assert atlas.compute_entropy(one_hot) == 0
+    halves = np.zeros((8, 8), np.float32)
+    halves[0, 0], halves[1, 1] = 1, 3
+    assert atlas.compute_entropy(halves) == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75))
+    for bad in (np.zeros((8, 8)), -one_hot, np.full((8, 8), np.nan)):
+        with pytest.raises(BadData, match="energies only"):
+            atlas.compute_entropy(bad)
+
+
+def test_shapes_are_multiples_of_8_and_the_seeds_list_is_a_preset(atlas: EnergyAtlasLoader) -> None:
+    for shape in ((64, 64), (128, 384), (384, 128), (8, 8), (256, 384), (64, 64, 1)):
+        assert atlas.validate_shape(np.ones(shape))
+    for shape in ((64, 60), (4, 4), (0, 8), (64,), (64, 64, 2), (1, 64, 64)):
+        assert not atlas.validate_shape(np.ones(shape))
+    assert validate_shape((128, 384), preset=SEEDS)
+    assert validate_shape((256, 384), preset=SEEDS)
+    assert not validate_shape((384, 128), preset=SEEDS)
+    assert not validate_shape((512, 512), preset=SEEDS)
