@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float
+
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import Boundary, DomainSpec
 from nvp.errors import FieldError
@@ -15,6 +18,9 @@ Size = Literal["tiny", "small", "base"]
 # context fields with a meaning of their own: velocity (x, y) in cells per unit time, and source Q per unit time
 VELOCITY = "velocity"
 SOURCE = "source"
+
+# rms divergence over rms gradient from which a flow is compressible; one without divergence has about 0.01
+_SQUEEZED = 0.1
 
 # size → widths of the energy path at 1/2, 1/4 and 1/8 of the resolution, residual blocks per level, length of z_t
 _SIZES: Mapping[Size, tuple[tuple[int, int, int], int, int]] = {
@@ -39,6 +45,8 @@ class NVPConfig:
     boundary_y: Boundary = "periodic"
     # context fields it is given at time t, with their channels, in order of name
     context: tuple[tuple[str, int], ...] = ()
+    # the velocity given squeezes and spreads what it carries: ∇·u is not 0
+    compressible: bool = False
     # numbers it is given for the whole series, in order of name
     parameters: tuple[str, ...] = ()
     # the hour of the day and the season are known and matter
@@ -66,6 +74,12 @@ class NVPConfig:
                 "BAD_CONFIG",
                 f"expected one channel for the conserving head, got {self.channels}.",
                 next_step="Use the delta head for fields of several channels.",
+            )
+        if self.compressible and not self.moves:
+            raise FieldError(
+                "BAD_CONFIG",
+                "expected a velocity for a network of compressible flow, got none.",
+                next_step="Leave `compressible` out, or give the velocity as context.",
             )
         if not 0 <= self.dropout < 1:
             raise FieldError(
@@ -131,6 +145,7 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         history=history if history is not None else (1 if known else 3),
         boundary_x=spec.boundary_x,
         boundary_y=spec.boundary_y,
+        compressible=known and _squeezes(series.context[VELOCITY]),
         context=tuple((name, series.context[name].shape[-1]) for name in sorted(series.context)),
         parameters=tuple(sorted(series.parameters)),
         calendar=calendar,
@@ -139,6 +154,15 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         blocks=blocks,
         latent=latent,
     )
+
+
+def _squeezes(velocity: Float[np.ndarray, "t h w 2"]) -> bool:
+    """Whether ∇·u is more than what differences make of a flow without: a share of its gradients, inside the grid."""
+    u, v = velocity[..., 0].astype(np.float64), velocity[..., 1].astype(np.float64)
+    inside = (slice(None), slice(1, -1), slice(1, -1))
+    ux, uy, vx, vy = (np.gradient(part, axis=axis)[inside] for part in (u, v) for axis in (2, 1))
+    divergence, slopes = np.mean((ux + vy) ** 2), np.mean(ux**2 + uy**2 + vx**2 + vy**2)
+    return bool(divergence > _SQUEEZED**2 * slopes)
 
 
 def _frozen(value: Any) -> Any:

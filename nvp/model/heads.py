@@ -7,7 +7,8 @@
 `positive` touches only cells around those with R < 0: what they lack is taken from the cells of growing windows around
 them in proportion to what these hold. The factor at the end is 1 to round-off, unless whole windows were empty, and
 makes ΣP = ΣB' and P >= 0 hold for any weights; it is exactly 1 where the network is silent, so that an untrained
-network says B bit for bit. Fluxes end at walls; at open edges they leave as `outflow`.
+network says B bit for bit. Fluxes end at walls; at open edges they leave as `outflow`. A Q < 0 that asks for more than
+a cell has takes the rest from around it; where it asks for more than the whole grid has, nothing is left: ΣB is then 0.
 
 **Delta** (signed fields, several channels): P = E_t + d.
 """
@@ -53,7 +54,7 @@ def conserve(
     edge_x, edge_y = (None, None) if edges is None else edges
     along_x, outflow_x = _divergence(flux_x, edge_x, boundaries[1], axis=2)
     along_y, outflow_y = _divergence(flux_y, edge_y, boundaries[0], axis=1)
-    held = total(base)
+    held = jax.nn.relu(total(base))
     # no more can leave than there is
     outflow = jnp.minimum(outflow_x + outflow_y, held)
     mean = total(change) / (base.shape[1] * base.shape[2])

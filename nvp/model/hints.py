@@ -2,9 +2,9 @@
 
 The head adds Σ gate · hint to its own change (`heads.py`), and the network decides the gates. With a known velocity the
 hints are the change by transport along frozen streamlines, the slopes of the field so carried (whose gates are a
-correction of the displacement) and its Laplacian (diffusion). Without one they are the slopes and the Laplacian of the
-field itself, its last change and the change by the motion that the last frames show (`motion.py`). Networks of one site
-have the cell's mean change at this hour besides.
+correction of the displacement), its Laplacian (diffusion) and, in compressible flow, what its divergence makes of it.
+Without one they are the slopes and the Laplacian of the field itself, its last change and the change by the motion that
+the last frames show (`motion.py`). Networks of one site have the cell's mean change at this hour besides.
 
 References: Staniforth & Côté, Semi-Lagrangian integration schemes, Mon. Weather Rev. 119 (1991); Keys, Cubic
 convolution interpolation, IEEE Trans. ASSP 29 (1981).
@@ -43,6 +43,14 @@ def laplacian(field: Float[Array, "b h w c"], boundaries: Boundaries) -> Float[A
         + shifted(field, -1, y, axis=1)
     )
     return neighbours - 4 * field
+
+
+def squeezed(displacement: Float[Array, "b h w 2"], boundaries: Boundaries) -> Float[Array, "b h w 1"]:
+    """Relative change of what is carried, exp(−∇·u dt) − 1, where the flow converges or diverges."""
+    along_x, _ = slopes(displacement[..., :1], boundaries)
+    _, along_y = slopes(displacement[..., 1:], boundaries)
+    # beyond a factor of e² the first-order step says nothing
+    return jnp.expm1(jnp.clip(-(along_x + along_y), -2.0, 2.0))
 
 
 def carried(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from nvp.model import heads
 from nvp.model.config import SOURCE, VELOCITY, NVPConfig
-from nvp.model.hints import carried, laplacian, slopes
+from nvp.model.hints import carried, laplacian, slopes, squeezed
 from nvp.model.inputs import Inputs
 from nvp.model.motion import motion
 from nvp.model.padding import Boundaries
@@ -64,7 +64,7 @@ class NVP(nnx.Module):
         self.climate = _fitted(statistics.climate)
         c, k = config.channels, config.history
         # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
-        self.hints = 3 + (1 if config.moves else 3 * (k > 1)) + (config.site is not None)
+        self.hints = 3 + (1 if config.moves else 3 * (k > 1)) + config.compressible + (config.site is not None)
         self.edges = 2 * (config.head == "conserving" and config.open)
         fluxes = 2 if config.head == "conserving" else 0
         self.unet = UNet(
@@ -90,13 +90,14 @@ class NVP(nnx.Module):
     def __call__(self, inputs: Inputs, key: PRNGKeyArray | None = None) -> Prediction:
         config, c = self.config, self.config.channels
         state = inputs.history[:, -1]
-        mean, unit, step = self._units(state)
+        heat = self._source(inputs)
+        mean, unit, step = self._units(state, heat)
         field = (state - mean) / unit
         changes = self._changes(inputs, step)
         displacement, known = self._context(inputs, step)
 
         # hints: (b, h, w, c, n), in units of the change
-        hints, gradients = self._hints(field, changes, displacement, unit / step)
+        hints, gradients = self._hints(field, changes, displacement, mean / unit, unit / step)
         parts = [field, *changes, *known]
         if config.site is not None:
             climate = self._climate(inputs.clock[:, 0])
@@ -114,19 +115,22 @@ class NVP(nnx.Module):
         log_var = log_var + _FIRST_LOG_VAR + jnp.log(typical**2 + _VARIANCE_FLOOR * unit**2)
         if config.head == "delta":
             return Prediction(state + change, log_var, jnp.zeros(state.shape[0], state.dtype))
-        base = state[..., 0] + self._source(inputs)
+        base = state[..., 0] + heat
         rest = rest * step
         edges = (rest[:, :, 0, 2], rest[:, 0, :, 3]) if self.edges else None
         state, outflow = heads.conserve(base, rest[..., 0], rest[..., 1], change[..., 0], edges, self.boundaries)
         return Prediction(state[..., None], log_var, outflow)
 
-    def _units(self, state: Float[Array, "b h w c"]) -> tuple[Array, Array, Array]:
+    def _units(self, state: Float[Array, "b h w c"], heat: Float[Array, "b h w"]) -> tuple[Array, Array, Array]:
         """Mean of the field, unit of the field and unit of the change; (b, 1, 1, c) each."""
         mean = state.mean(axis=(1, 2), keepdims=True)
         if self.config.head == "delta":
             unit, step = (jnp.broadcast_to(x[...][None, None, None], mean.shape) for x in (self.deviation, self.change))
             return mean, unit, step
         variance = jnp.mean((state - mean) ** 2, axis=(1, 2), keepdims=True)
+        if any(name == SOURCE for name, _ in self.config.context):
+            # a field that is uniform as yet may be heated unevenly
+            variance = variance + jnp.mean(heat**2, axis=(1, 2))[:, None, None, None]
         # a uniform field has no unit of its own: its change is then counted against its mean, an empty one's against 1
         floor = 1e-6 * jnp.abs(mean) + jnp.where(mean == 0, 1.0, 0.0)
         unit = jnp.sqrt(variance + floor**2)
@@ -161,6 +165,7 @@ class NVP(nnx.Module):
         field: Float[Array, "b h w c"],
         changes: list[Array],
         displacement: Float[Array, "b h w 2"] | None,
+        level: Float[Array, "b 1 1 c"],
         ratio: Float[Array, "b 1 1 c"],
     ) -> tuple[list[Array], list[Array]]:
         """Guesses of the change, in its units, and what the gradient path reads."""
@@ -169,6 +174,9 @@ class NVP(nnx.Module):
             moved = carried(field, displacement, self.boundaries)
             mx, my = slopes(moved, self.boundaries)
             guesses = [moved - field, mx, my, laplacian(moved, self.boundaries)]
+            if self.config.compressible:
+                # of the whole field, its mean included
+                guesses.append((moved + level) * squeezed(displacement, self.boundaries))
             return [guess * ratio for guess in guesses], [gx, gy, displacement]
         guesses = [gx * ratio, gy * ratio, laplacian(field, self.boundaries) * ratio]
         if not changes:

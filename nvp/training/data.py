@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, domain
 from nvp.errors import FieldError
-from nvp.model.config import VELOCITY, NVPConfig
+from nvp.model.config import NVPConfig
 from nvp.model.inputs import Inputs, clock_of, stack_context
 
 
@@ -130,8 +130,8 @@ def symmetry(
 
     context = moved(inputs.context).copy()
     at = 0
-    for name, channels in config.context:
-        if name == VELOCITY:
+    for _, channels in config.context:
+        if channels == 2:  # a vector (x, y), as the velocity is
             u = context[..., at : at + 2] * np.array([-1 if flip_x else 1, -1 if flip_y else 1], np.float32)
             context[..., at : at + 2] = u[..., ::-1] if transpose and square else u
         at += channels

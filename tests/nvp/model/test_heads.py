@@ -91,6 +91,34 @@ def test_no_more_leaves_than_there_is() -> None:
     assert np.array_equal(state, zero)
 
 
+@pytest.mark.parametrize("boundaries", BOUNDARIES)
+def test_a_source_that_takes_more_than_a_cell_has_takes_it_around(boundaries: tuple[Boundary, Boundary]) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.uniform(1, 2, (2, 64, 64)).astype(np.float32)
+    base[:, 20:24, 30:40] = -0.9  # E + Q·dt where Q cools harder than there is to cool
+    noise = jnp.asarray(0.3 * rng.standard_normal((3, 2, 64, 64)), jnp.float32)
+    for scale in (np.float32(0), np.float32(1)):
+        flux_x, flux_y, change = scale * noise
+        edges = (flux_x[:, :, 0], flux_y[:, 0, :])
+        parts = heads.conserve(jnp.asarray(base), flux_x, flux_y, change, edges, boundaries)
+        state, outflow = (np.asarray(part, np.float64) for part in parts)
+        assert state.min() >= 0
+        np.testing.assert_allclose(state.sum(axis=(1, 2)) + outflow, base.sum(axis=(1, 2), dtype=np.float64), rtol=1e-5)
+
+
+@pytest.mark.parametrize("boundaries", BOUNDARIES)
+def test_a_source_that_takes_more_than_there_is_leaves_nothing(boundaries: tuple[Boundary, Boundary]) -> None:
+    rng = np.random.default_rng(0)
+    base = jnp.asarray(rng.normal(-1, 1, (2, 64, 64)), jnp.float32)
+    zero = jnp.zeros_like(base)
+    state, outflow = heads.conserve(base, zero, zero, zero, (zero[:, :, 0], zero[:, 0, :]), boundaries)
+    # nothing comes in to make up for it
+    assert not np.asarray(state).any()
+    assert not np.asarray(outflow).any()
+    gradient = jax.grad(lambda b: heads.conserve(b, zero, zero, zero, None, boundaries)[0].sum())(base)
+    assert np.isfinite(gradient).all()
+
+
 def test_flux_moves_energy_to_the_next_cell_and_out_of_open_edges() -> None:
     base, zero = jnp.ones((1, 8, 8)), jnp.zeros((1, 8, 8))
     flux_x = zero.at[0, 2, 3].set(0.25)

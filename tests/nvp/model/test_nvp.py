@@ -15,6 +15,7 @@ from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, domain
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig, config_for
+from nvp.model.hints import squeezed
 from nvp.model.inputs import inputs_of
 from nvp.model.nvp import NVP, parameter_count
 from nvp.model.statistics import fit_statistics
@@ -87,6 +88,46 @@ def test_source_enters_and_open_edges_let_energy_out() -> None:
     assert abs(float(prediction.outflow[0])) > 0
     left = float(np.asarray(prediction.mean, np.float64).sum()) + float(prediction.outflow[0])
     assert abs(left / float(base.astype(np.float64).sum()) - 1) < 1e-5
+
+
+def converging() -> Series:
+    """A uniform wind that speeds up and slows down along x."""
+    x = np.arange(32) * 2 * np.pi / 32
+    velocity = np.zeros((3, 32, 32, 2), np.float32)
+    velocity[..., 0] = 0.3 * np.sin(x)
+    return replace(fluid_series(scale=32, frames=3), context={"velocity": velocity})
+
+
+def test_a_flow_that_converges_gets_a_hint_of_what_it_gathers() -> None:
+    series = converging()
+    config = config_for(series_domain(series), series)
+    assert config.compressible
+    assert not config_for(series_domain(series), fluid_series(scale=32)).compressible
+    with pytest.raises(FieldError, match="velocity"):
+        NVPConfig(compressible=True)
+    # dE/dt = -E du/dx where E is uniform
+    displacement = jnp.asarray(series.context["velocity"][:1])
+    slope = 0.3 * 2 * np.pi / 32 * np.cos(np.arange(32) * 2 * np.pi / 32)
+    gathered = squeezed(displacement, ("periodic", "periodic"))
+    np.testing.assert_allclose(gathered[0, 5, :, 0], np.expm1(-slope), atol=1e-3)
+    # and the network keeps the law with it
+    config = replace(config, **NARROW)
+    inputs = inputs_of(config, windows(series, history=1, starts=[0], steps=1))
+    mean = np.asarray(predict_step(*split(network(config, series, gain=3.0)), inputs).mean, np.float64)
+    assert mean.min() >= 0
+    assert mean.sum() == pytest.approx(series.energy[0].sum(dtype=np.float64), rel=1e-5)
+
+
+def test_a_heated_field_that_is_uniform_as_yet_has_the_heating_as_its_unit() -> None:
+    series = forced_series()
+    config = replace(config_for(series_domain(series), series), **NARROW)
+    inputs = inputs_of(config, windows(series, history=config.history, starts=[3], steps=1))
+    inputs = inputs._replace(history=np.full_like(inputs.history, 2.0))
+    prediction = predict_step(*split(network(config, series, gain=0.3)), inputs)
+    base = 2.0 + inputs.context[..., :1] * np.float32(series.dt)
+    # corrections are about as large as the heating, not a millionth of the field
+    assert 1e-3 < np.abs(np.asarray(prediction.mean) - base).max() / np.abs(base - 2.0).max() < 1e3
+    assert np.isfinite(np.asarray(prediction.log_var)).all()
 
 
 def test_energy_in_other_units_gives_the_same_prediction_in_these_units() -> None:

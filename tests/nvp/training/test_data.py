@@ -66,6 +66,24 @@ def test_augmented_fields_move_as_their_velocity_says() -> None:
     assert len(winds) > 2
 
 
+def test_every_vector_turns_with_the_field_and_scalars_do_not() -> None:
+    series = fluid_series(scale=16)
+    slope = np.stack(
+        [(np.roll(series.energy[..., 0], -1, axis) - np.roll(series.energy[..., 0], 1, axis)) / 2 for axis in (2, 1)],
+        axis=-1,
+    ).astype(np.float32)
+    series = replace(series, context={"copy": series.energy, "slope": slope})
+    config = config_for(domain(series.domain), series)
+    inputs, truth = Examples(config, [series]).batch(np.arange(2))
+    for seed in range(12):
+        moved, _ = symmetry(config, inputs, truth, np.random.default_rng(seed))
+        field = moved.history[:, -1, ..., 0]
+        assert np.array_equal(moved.context[..., 0], field)
+        for channel, axis in ((1, 2), (2, 1)):
+            expected = (np.roll(field, -1, axis) - np.roll(field, 1, axis)) / 2
+            np.testing.assert_allclose(moved.context[..., channel], expected, atol=1e-6)
+
+
 def test_a_split_in_time_leaves_gaps() -> None:
     train, validation, test = by_time(504, gap=24)
     assert (train.first, train.last) == (0, 277)
