@@ -112,6 +112,19 @@ class Split(Identified):
     async def parts(self, info: Info, first: int = DEFAULT_PAGE) -> list[Part]:
         return await info.context.catalog.related(ports.PARTS_OF_SPLIT, self.uid, page_size(first))
 
+    @described("What stands in two of its roles, up to `first` of each kind; empty where scores can be trusted.")
+    async def leaks(self, info: Info, first: int = DEFAULT_PAGE) -> list[Leak]:
+        return await info.context.catalog.leaks(self.uid, page_size(first))
+
+
+@strawberry.type(description="Something in two roles of a split, so that a score would be of what was learnt.")
+class Leak:
+    kind: str = strawberry.field(description="overlap, gap, equal_frames or same_draw")
+    message: str
+    roles: list[str]
+    sequence_uids: list[strawberry.ID] = strawberry.field(description="In the order of the roles.")
+    t_index: list[int] = strawberry.field(description="The first frame in question of each role.")
+
 
 @strawberry.type(description="What a split does with a stretch of a sequence; t_index first … last, inclusive.")
 class Part:

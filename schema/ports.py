@@ -13,7 +13,7 @@ from strawberry.types import Info as StrawberryInfo
 
 if TYPE_CHECKING:
     from schema.connection import Connection
-    from schema.fields import Domain, Part, Segment, Sequence
+    from schema.fields import Domain, Leak, Part, Segment, Sequence
     from schema.models import Checkpoint, Epoch, Model
     from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
     from schema.runs import Run, Use
@@ -46,6 +46,10 @@ class Catalog(Protocol):
 
     async def related(self, relation: Relation[T], uid: str, /, first: int = 1) -> list[T]:
         """Up to `first` nodes that are related to `uid`, in the relation's order."""
+        ...
+
+    async def leaks(self, split: str, /, first: int) -> list[Leak]:
+        """What leaks between the roles of a split, up to `first` of each kind."""
         ...
 
     async def page(self, listing: Listing[T], /, *, first: int, after: str | None, **where: Any) -> Connection[T]:

@@ -44,6 +44,8 @@ class Sequence(AsyncStructuredNode):
     generator = StringProperty(required=True)
     recipe_json = StringProperty(required=True)
     rng_seed = IntegerProperty()
+    # what chance gave it: equal for sequences of one root and number; absent where nothing was drawn
+    draw = StringProperty()
     height = IntegerProperty(required=True)
     width = IntegerProperty(required=True)
     dt = FloatProperty(required=True)

@@ -47,6 +47,17 @@ class NewSequence:
         """The same on every machine."""
         return identity.sequence_uid(self.domain, self.source, identity.digest(self.recipe))
 
+    @property
+    def draw(self) -> str | None:
+        """What chance gave it, so that sequences of one draw can be kept in one role; None where nothing was drawn.
+
+        A recipe says it by its `base` (a map that several sequences begin with) or by its `number` under the root.
+        """
+        if self.rng_seed is None:
+            return None
+        which = self.recipe.get("base", self.recipe.get("number"))
+        return f"{self.domain}/{self.generator}/{self.rng_seed}" + ("" if which is None else f"/{which}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSegment:
@@ -198,6 +209,7 @@ async def _lock(
             "source": sequence.source,
             "generator": sequence.generator,
             "rng_seed": sequence.rng_seed,
+            "draw": sequence.draw,
             "recipe_json": identity.canonical_json(sequence.recipe).decode(),
             "origin": label,
             "anchor": segment.first_step,

@@ -46,15 +46,6 @@ class SplitRow:
         return tuple(part for part in self.parts if part.role == role)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
-    """The same frame (equal sha256) in two roles."""
-
-    sha256: str
-    roles: tuple[str, str]
-    uids: tuple[str, str]
-
-
 async def create_split(
     gateway: Gateway, *, name: str, kind: Literal["sequence", "block"], gap: int, parts: Sequence[Part]
 ) -> SplitRow:
@@ -83,12 +74,6 @@ async def split(gateway: Gateway, uid: str) -> SplitRow:
     if not rows:
         raise NotFound("Split", uid, next_step="Training creates one, or `create_split`.")
     return _split(rows[0]["split"])
-
-
-async def leaks(gateway: Gateway, uid: str, *, limit: int = 100) -> list[Leak]:
-    """Frames that stand in two roles of the split, be it under another sequence's name."""
-    rows = await gateway.read(_LEAKS, uid=uid, limit=limit)
-    return [Leak(sha256=row["sha256"], roles=tuple(row["roles"]), uids=tuple(row["uids"])) for row in rows]
 
 
 def _check(parts: Sequence[Part], gap: int) -> None:
@@ -135,21 +120,4 @@ RETURN p {.uid, .name, .kind, .gap, parts: COLLECT {
   MATCH (p)-[part:HAS_PART]->(s:Sequence) RETURN part {.role, .first, .last, sequence: s.uid}
 }} AS split
 LIMIT 1
-"""
-
-# each frame of one role is looked up by its hash: the subqueries keep the planner from pairing all frames with all
-_LEAKS: LiteralString = """
-MATCH (p:Split {uid: $uid})-[a:HAS_PART]->(s:Sequence)
-CALL (s, a) {
-  MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index >= a.first AND e.t_index <= a.last
-  RETURN e
-}
-CALL (e) {
-  MATCH (f:EnergySnapshot {sha256: e.sha256})
-  RETURN f
-}
-MATCH (p)-[b:HAS_PART]->(other:Sequence)
-WHERE other.uid = f.sequence AND a.role < b.role AND f.t_index >= b.first AND f.t_index <= b.last
-RETURN e.sha256 AS sha256, [a.role, b.role] AS roles, [e.uid, f.uid] AS uids
-LIMIT $limit
 """

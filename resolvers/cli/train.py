@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from graph.errors import GraphError
-from graph.queries import training
+from graph.queries import leaks, training
 from resolvers.cli.follow import finish, opened, queued, queued_text
-from resolvers.cli.output import JsonOption, emit, run
+from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.services.context import Services
 from resolvers.services.submission import TrainingRequest, submit_training
 
 
@@ -75,6 +76,7 @@ def command(
 async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
     async with opened() as services:
         submitted = await submit_training(services, request)
+        await _warn_of_leaks(services, submitted.config["split"])
         if detach:
             return queued(submitted)
         done = await finish(services, submitted)
@@ -93,6 +95,13 @@ async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
             "step": best.step,
             "val_fidelity": best.val_fidelity,
         }
+
+
+async def _warn_of_leaks(services: Services, split: str) -> None:
+    """One line where something stands in two roles: the scores will flatter."""
+    if found := await leaks.leaks(services.gateway, split, limit=1):
+        line = f"warning: split {split} leaks ({found[0]}); more by `{{ split(uid: …) {{ leaks {{ message }} }} }}`."
+        console.print(line, style="yellow", soft_wrap=True, markup=False)
 
 
 def _text(result: dict[str, Any]) -> str:

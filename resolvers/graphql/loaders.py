@@ -10,10 +10,11 @@ from strawberry import relay
 from strawberry.dataloader import DataLoader
 
 from graph.gateway import Gateway
-from graph.queries import catalog, listings
+from graph.queries import catalog, leaks, listings
 from resolvers.graphql import present
 from schema.connection import Connection, Edge, page_size
 from schema.enums import RunKind, RunState, SnapshotKind
+from schema.fields import Leak
 from schema.ports import Listing, Relation
 
 T = TypeVar("T")
@@ -51,6 +52,12 @@ class GraphCatalog:
             )
         show = present.RELATIONS[relation.name]
         return [show(row) for row in await self._relations[asked].load(str(uid))]
+
+    async def leaks(self, split: str, /, first: int) -> list[Leak]:
+        """What leaks between the roles of a split, up to `first` of each kind."""
+        if first == 0:
+            return []
+        return [present.leak(found) for found in await leaks.leaks(self._gateway, str(split), limit=first)]
 
     async def page(self, listing: Listing[T], /, *, first: int, after: str | None, **where: Any) -> Connection[T]:
         """The page of up to `first` nodes after the cursor; filters that are None do not narrow."""

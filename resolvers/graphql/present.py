@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+import strawberry
+
+from graph.queries import leaks
 from graph.queries.run_rows import RunRow
 from schema.enums import Forcing, RunKind, RunState, SnapshotKind
-from schema.fields import Domain, Part, Segment, Sequence, Split
+from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
 from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
@@ -41,6 +44,17 @@ def use(row: Mapping[str, Any]) -> Use:
     """A link from a run to what it works on; the label that has a type of its own says which."""
     label = next(label for label in row["labels"] if label in NODE_TYPES)
     return Use(role=row["role"], label=label, key=row["key"])
+
+
+def leak(found: leaks.Leak) -> Leak:
+    """What leaks, with a line for people."""
+    return Leak(
+        kind=found.kind,
+        message=str(found),
+        roles=list(found.roles),
+        sequence_uids=[strawberry.ID(uid) for uid in found.sequences],
+        t_index=list(found.t_index),
+    )
 
 
 def plain(cls: type[Any]) -> Present:

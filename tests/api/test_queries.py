@@ -100,6 +100,23 @@ async def test_everything_can_be_read(operator: httpx.AsyncClient, world: World)
     assert [epoch["trainLoss"] for epoch in run["epochs"]] == [1.0, 0.5]
 
 
+async def test_a_split_says_what_leaks(operator: httpx.AsyncClient, world: World) -> None:
+    """The carried field comes round every 16 steps: frames of both parts are equal, though they lie apart."""
+    document = """query($uid: ID!, $first: Int!) {
+      split(uid: $uid) { leaks(first: $first) { kind message roles sequenceUids tIndex } } }"""
+    found = (await data(operator, document, uid=world.split, first=50))["split"]["leaks"]
+    assert {leak["kind"] for leak in found} == {"equal_frames"}
+    assert [16, 0] in [leak["tIndex"] for leak in found]
+    assert all(
+        leak["roles"] == ["test", "train"] and leak["sequenceUids"] == [world.sequences[0]] * 2 for leak in found
+    )
+    assert f"frame 16 of sequence {world.sequences[0]} (test) equals frame 0" in " ".join(
+        leak["message"] for leak in found
+    )
+    assert len((await data(operator, document, uid=world.split, first=2))["split"]["leaks"]) == 2
+    assert (await data(operator, document, uid=world.split, first=0))["split"]["leaks"] == []
+
+
 async def test_the_schema_can_be_explored(operator: httpx.AsyncClient) -> None:
     """GraphiQL's own first query; it is deep and long, and must pass the limits."""
     found = await data(operator, get_introspection_query(input_value_deprecation=True))

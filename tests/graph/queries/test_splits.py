@@ -1,4 +1,4 @@
-"""Splits: parts keep their distance, the same division is one node, and leaks are found."""
+"""Splits: parts keep their distance, and the same division is one node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from graph.errors import GraphError, NotFound
 from graph.gateway import Gateway
 from graph.queries import sequences
-from graph.queries.splits import Part, create_split, leaks, split
+from graph.queries.splits import Part, create_split, split
 from tests.graph.queries import builders
 
 pytestmark = pytest.mark.db
@@ -53,18 +53,3 @@ async def test_a_split_of_an_unknown_sequence_is_not_written(gateway: Gateway) -
     with pytest.raises(NotFound, match="Sequence"):
         await create_split(gateway, name="x", kind="sequence", gap=0, parts=[Part("train", "nowhere", 0, 1)])
     assert await gateway.read("MATCH (p:Split) RETURN p.uid AS uid") == []
-
-
-async def test_the_same_frames_under_another_name_are_a_leak(gateway: Gateway) -> None:
-    clean = await create_split(
-        gateway, name="c", kind="sequence", gap=0, parts=[Part("train", ONE, 0, 19), Part("test", TWO, 0, 19)]
-    )
-    assert await leaks(gateway, clean.uid) == []
-    await builders.append(gateway, 0, 4, source="copy of one")
-    copy = builders.new_sequence("copy of one").uid
-    dirty = await create_split(
-        gateway, name="d", kind="sequence", gap=0, parts=[Part("train", ONE, 2, 19), Part("test", copy, 0, 3)]
-    )
-    found = await leaks(gateway, dirty.uid)
-    assert {leak.sha256 for leak in found} == {builders.sha(2, ""), builders.sha(3, "")}
-    assert {leak.roles for leak in found} == {("test", "train")}
