@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a predictor of the next field.",
     "predict": "Predict the fields that follow a snapshot.",
     "evaluate": "Score checkpoints on sequences, beside the baselines.",
+    "plot": "Draw sequences, files and predictions.",
     "similar": "List the snapshots that look most like one.",
     "runs": "List, show and cancel runs.",
     "serve": "Start Neo4j, the API and two workers.",
