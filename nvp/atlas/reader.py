@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from nvp.atlas.canonical import as_stored
 from nvp.atlas.errors import BadData
@@ -29,13 +29,56 @@ _MOST = 64
 _RESTORE = "Restore it from a backup, or make it again."
 
 
+class Frames:
+    """A dataset (T, H, W, 1) of an open file, chunk = frame."""
+
+    def __init__(self, file: h5py.File, name: str) -> None:
+        self.values = file[name]
+        self.shape: tuple[int, ...] = self.values.shape
+        # frames whose values were checked
+        self.checked = np.zeros(self.shape[:1], bool)
+        self.offsets = _plain_chunks(file, self.values)
+        self.descriptor = file.id.get_vfd_handle() if self.offsets is not None else -1
+
+    def read(self, start: int, out: Float32[np.ndarray, "t h w 1"]) -> None:
+        """Fill `out` with the frames from `start`."""
+        if self.offsets is None or not out.flags.c_contiguous:
+            out[...] = self.values[start : start + len(out)]
+            return
+        # plain chunks are the frames' own bytes: neighbours on disk are one call, without HDF5's bookkeeping
+        wanted, k = self.offsets[start : start + len(out)], 0
+        while k < len(out):
+            n = 1
+            while k + n < len(out) and wanted[k + n] == wanted[k] + n * out[0].nbytes:
+                n += 1
+            part = out[k : k + n].data.cast("B")
+            done = os.preadv(self.descriptor, [part], wanted[k])
+            if done != len(part):
+                raise OSError(f"expected {len(part)} bytes at {wanted[k]}, got {done}")
+            k += n
+
+
+def _plain_chunks(file: h5py.File, values: h5py.Dataset) -> list[int] | None:
+    """Where each frame's bytes lie in the file; None where they are not there as they are (compressed, other type)."""
+    native = values.dtype == np.dtype(np.float32) and values.chunks == (1, *values.shape[1:])
+    if not native or values.id.get_create_plist().get_nfilters() or file.userblock_size or not hasattr(os, "preadv"):
+        return None
+    places: dict[int, int] = {}
+
+    def note(chunk: Any) -> None:
+        places[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    values.id.chunk_iter(note)
+    # a frame that was never written has no chunk
+    return [places[k] for k in range(len(values))] if len(places) == len(values) else None
+
+
 class Opened(NamedTuple):
     """An open file and what identifies its content on disk."""
 
     state: tuple[int, int, int]
     file: h5py.File
-    # by dataset: frames whose values were checked
-    checked: dict[str, Bool[np.ndarray, "t"]]
+    frames: dict[str, Frames]
 
 
 _opened: OrderedDict[Path, Opened] = OrderedDict()
@@ -63,19 +106,20 @@ def read_opened(
     opened: Opened, path: Path, dataset: str, start: int, out: Float32[np.ndarray, "t h w 1"], *, signed: bool
 ) -> None:
     """The same out of a file that is open; `path` is its name in errors."""
-    values = opened.file[dataset]
+    frames = opened.frames.get(dataset)
+    if frames is None:
+        frames = opened.frames[dataset] = Frames(opened.file, dataset)
     stop = start + len(out)
-    if values.shape[1:] != out.shape[1:] or stop > len(values):
+    if frames.shape[1:] != out.shape[1:] or stop > frames.shape[0]:
         raise BadData(
             "BAD_SHAPE",
-            f"expected {out.shape} from frame {start} of {dataset} in {path}, got {values.shape} in all.",
+            f"expected {out.shape} from frame {start} of {dataset} in {path}, got {frames.shape} in all.",
             next_step=_RESTORE,
         )
-    values.read_direct(out, np.s_[start:stop])
-    checked = opened.checked.setdefault(dataset, np.zeros(len(values), bool))
-    if not checked[start:stop].all():
+    frames.read(start, out)
+    if not frames.checked[start:stop].all():
         check_values(out, path, start, signed=signed)
-        checked[start:stop] = True
+        frames.checked[start:stop] = True
 
 
 def with_file(path: Path, work: Callable[[Opened], Any]) -> Any:

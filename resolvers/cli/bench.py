@@ -78,6 +78,47 @@ def ingest(
 
 
 @app.command()
+def atlas(
+    frames: Annotated[int, typer.Option(min=20, help="Frames of each of four sequences.")] = 500,
+    scale: Annotated[int, typer.Option(min=8, help="Cells of one side of a field.")] = 64,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes over the data, of each side.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """How fast the atlas loads shuffled windows and makes pyramids, beside plain h5py and scipy.
+
+    Exit code 1 where the loader gives less than 0.9 of h5py's batches per second, warm or cold.
+
+    Example: fieldgraph bench atlas --json
+    """
+    from resolvers.benches import atlas as bench
+
+    try:
+        config = bench.AtlasConfig(frames=frames, scale=scale, repeats=repeats, seed=seed)
+        with tempfile.TemporaryDirectory(prefix="fieldgraph-bench-") as folder, Bars() as bars:
+            found = bench.bench_atlas(config, Path(folder), on_progress=bars.update)
+    except FieldError as error:
+        fail(error)
+    where = machine()
+    where["versions"] |= found.pop("libraries")
+    result = {"name": "atlas", **where, "seed": seed, **found}
+    batches, pyramids = found["results"]["batches"], found["results"]["pyramids"]
+    rows = [
+        f"{kind} batches/s  atlas {batches[kind]['loader_batches_per_second']['median']}, "
+        f"h5py {batches[kind]['h5py_batches_per_second']['median']}, ratio {batches[kind]['ratio']}"
+        for kind in ("warm", "cold")
+    ]
+    rows += [
+        f"{kind} maps/s  atlas {pyramids[f'{kind}_maps_per_second']['median']}, "
+        f"scipy {pyramids[f'{other}_maps_per_second']['median']}, ratio {pyramids[f'{kind}_ratio']}"
+        for kind, other in (("area", "scipy_uniform_filter"), ("cubic", "scipy_zoom_order_3"))
+    ]
+    emit(result, as_json=as_json, text="\n".join(rows))
+    if found["ratio"] < bench.LEAST_RATIO:
+        raise typer.Exit(1)
+
+
+@app.command()
 def regimes(
     sequences: Annotated[int, typer.Option(min=1, help="Sequences of each domain.")] = 4,
     steps: Annotated[int, typer.Option(min=4, help="Frames of each sequence.")] = 50,
