@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from nvp.atlas.imported import Imported
+from nvp.atlas.imported import Imported, as_field
+from nvp.atlas.units import conversion
 from nvp.dynamics.domain import DomainSpec
 from nvp.errors import FieldError
 
@@ -18,7 +21,8 @@ _SPELLINGS = {
 
 
 def check_values(field: Imported, domain: DomainSpec) -> None:
-    """Refuse NaN, infinity and, where the domain is an energy, negative values and more than one channel."""
+    """Refuse NaN, infinity (in the context too) and, where the domain is an energy, negative values and more than one
+    channel."""
     T, _, _, C = field.values.shape
     if not domain.signed and C != 1:
         raise FieldError(
@@ -39,6 +43,38 @@ def check_values(field: Imported, domain: DomainSpec) -> None:
                 f"an energy of at least 0 in domain {domain.name!r}",
                 "Shift or square the field, or choose a domain of signed fields.",
             )
+    for name, values in field.context.items():
+        beside = replace(field, variable=name, values=values)
+        for t, frame in enumerate(values):
+            _refuse(beside, t, ~np.isfinite(frame), frame, "a finite number", "Fill or cut the missing values first.")
+
+
+def check_boundaries(field: Imported, domain: DomainSpec) -> None:
+    """Refuse a file that says other boundaries than the domain's; one that says nothing is believed to have them."""
+    wanted = (domain.boundary_x, domain.boundary_y)
+    if field.boundaries is not None and field.boundaries != wanted:
+        raise FieldError(
+            "BAD_BOUNDARIES",
+            f"expected boundaries {wanted[0]} along x and {wanted[1]} along y, as in domain {domain.name!r}, got "
+            f"{field.boundaries[0]} and {field.boundaries[1]} in {field.file}.",
+            next_step="Choose a domain with these boundaries, or say --any-boundaries.",
+        )
+
+
+def in_units_of(field: Imported, domain: DomainSpec, *, stated: str | None = None) -> Imported:
+    """The field in the domain's unit, converted where both units are known to be of one kind.
+
+    `stated` is what the user says instead of the file. Raises `FieldError` where the units are not the same and none
+    of them is made of the other.
+    """
+    converted = conversion(field.units if stated is None else stated, domain.units)
+    if converted is None:
+        return replace(field, units=check_units(field, domain, stated=stated))
+    factor, offset = converted
+    if converted == (1.0, 0.0):
+        return replace(field, units=domain.units)
+    values = np.stack([as_field(frame.astype(np.float64) * factor + offset) for frame in field.values])
+    return replace(field, values=values, units=domain.units)
 
 
 def check_units(field: Imported, domain: DomainSpec, *, stated: str | None = None) -> str:

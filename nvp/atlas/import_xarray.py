@@ -1,22 +1,25 @@
 """Import of NetCDF (4 and classic) and Zarr, through xarray.
 
 Axes are found by the CF conventions (attributes `axis`, `standard_name`, `units`) and by the usual names; a file that
-names none of its axes is taken in the order it has them. Reference: CF-1.11, chapters 4 and 5, https://cfconventions.org.
+names none of its axes is taken in the order it has them. Packed values are unpacked and missing ones become NaN.
+Reference: CF-1.11, chapters 2.5, 4, 5 and 8, https://cfconventions.org.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32
+from jaxtyping import Shaped
 
-from nvp.atlas.imported import Imported, choose
+from nvp.atlas.imported import Imported, Spacing, as_field
+from nvp.atlas.note import KEY, TOTALS, Note, noted, parse_note
 from nvp.atlas.time_axis import TimeAxis, from_times, without_times
 from nvp.errors import FieldError
 
@@ -61,56 +64,116 @@ _SECONDS = {
     "day": 86_400.0,
     "d": 86_400.0,
 }
-
-
-def read_dataset(path: Path, *, variable: str | None, default_dt: float) -> Imported:
-    """One variable of a NetCDF file or a Zarr group."""
-    try:
-        # times are decoded by us: a calendar that NumPy does not have must not stop the rest
-        with _opened(path) as (opened, engine), xr.open_dataset(opened, decode_times=False, **engine) as dataset:
-            name = choose(variable, _candidates(dataset, variable), path.name)
-            array = _on_axes(dataset[name], path.name)
-            units = str(array.attrs.get("units", ""))
-            time = _time(array, path.name, default_dt)
-            values = _values(array)
-    except FieldError:
-        raise
-    except Exception as error:
-        # xarray's engines raise what their libraries raise: any of it means that the file cannot be read
-        raise FieldError(
-            "FILE_DAMAGED",
-            f"cannot read {path}: {' '.join(str(error).split())[:300]}.",
-            next_step="Is it complete? Copy it again.",
-        ) from error
-    return Imported(file=path.name, variable=name, units=units, values=values, time=time)
+# of the sphere that stands for the Earth (IUGG mean), in metres
+_EARTH = 6_371_008.8
+_METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3, "kilometre": 1e3}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Path | BinaryIO, dict[str, Any]]]:
-    """What xarray is to open, and how; closed on the way out, which the readers do not do when they fail."""
-    if path.is_dir():
-        yield path, {"engine": "zarr", "consolidated": False, "chunks": None}
-        return
+def open_netcdf(path: Path, default_dt: float, *, group: str = "") -> Iterator[CFSource]:
+    """NetCDF: 4, which is HDF5 (`group` is the path of one of its groups, "" the root), or classic."""
     with path.open("rb") as file:
-        magic = file.read(8)
+        classic = file.read(3) == b"CDF"
         file.seek(0)
-        if magic.startswith(b"\x89HDF"):
-            # phony_dims: plain HDF5 files do not name their axes
-            yield path, {"engine": "h5netcdf", "phony_dims": "sort"}
-        elif magic.startswith(b"CDF"):
-            yield file, {"engine": "scipy"}
-        else:
+        # phony_dims: HDF5 files that are no NetCDF do not name their axes
+        # times are decoded by us: a calendar that NumPy does not have must not stop the rest
+        engine: dict[str, Any] = {"decode_times": False, "engine": "scipy"}
+        if not classic:
+            engine |= {"engine": "h5netcdf", "phony_dims": "sort"}
+        with xr.open_dataset(file if classic else path, **engine) as dataset:
+            if classic or not group:
+                yield CFSource(path.name, dataset, default_dt)
+                return
+            with xr.open_dataset(path, group=group, **engine) as inner:
+                # coordinates hold for the groups below
+                outer = {str(dim): dataset[dim] for dim in inner.dims if dim in dataset.variables}
+                yield CFSource(path.name, inner.assign_coords(outer), default_dt, prefix=f"/{group}/")
+
+
+@contextmanager
+def open_zarr(path: Path, default_dt: float, *, fill_absent: bool) -> Iterator[CFSource]:
+    """A Zarr group; unless `fill_absent`, a chunk that is not there is an error and not the fill value."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r")
+
+    def whole(name: str) -> None:
+        array = group[name]
+        if isinstance(array, zarr.Array) and not fill_absent and array.nchunks_initialized < array.nchunks:
             raise FieldError(
-                "UNKNOWN_FORMAT",
-                f"expected NetCDF, Zarr, .npy or .npz, got {path} which is none of them.",
-                next_step="Convert it to one of these.",
+                "CHUNKS_MISSING",
+                f"expected {array.nchunks} chunks of {name!r} in {path.name}, found {array.nchunks_initialized}: the "
+                f"others would read as {array.fill_value}.",
+                next_step="Copy it again, or say by --fill-absent that empty chunks were left out when it was written.",
             )
 
+    with xr.open_dataset(path, decode_times=False, engine="zarr", consolidated=False, chunks=None) as dataset:
+        yield CFSource(path.name, dataset, default_dt, whole)
 
-def _candidates(dataset: xr.Dataset, variable: str | None) -> list[str]:
-    """All variables where one is asked for by name; else those that could be a field in time."""
-    names = [str(name) for name, array in dataset.data_vars.items() if array.dtype.kind in "fiu"]
-    return names if variable is not None else [name for name in names if len(dataset[name].dims) >= 3]
+
+@dataclass(frozen=True, slots=True)
+class CFSource:
+    """The variables of a dataset."""
+
+    file: str
+    dataset: xr.Dataset
+    default_dt: float
+    # raises where a variable is not there in full
+    whole: Callable[[str], None] = lambda _: None
+    # before each name: the path of the group
+    prefix: str = ""
+
+    def present(self) -> list[str]:
+        return [f"{self.prefix}{name}" for name, array in self.dataset.data_vars.items() if array.dtype.kind in "fiu"]
+
+    def candidates(self) -> list[str]:
+        note = self._note()
+        if note is not None:
+            return [note.variable]
+        return [name for name in self.present() if len(self.dataset[name.removeprefix(self.prefix)].dims) >= 3]
+
+    def read(self, name: str) -> Imported:
+        note = self._note()
+        if note is not None and name == note.variable:
+            return self._noted(note)
+        self.whole(name)
+        array = _on_axes(self.dataset[name.removeprefix(self.prefix)], self.file)
+        for dim in array.dims:
+            if dim in self.dataset.variables:
+                self.whole(str(dim))
+        return Imported(
+            file=self.file,
+            variable=name,
+            units=str(array.attrs.get("units", "")),
+            values=as_field(array.values)[..., None],
+            time=_time(array, self.file, self.default_dt),
+            spacing=_spacing(array),
+        )
+
+    def _note(self) -> Note | None:
+        return parse_note(str(self.dataset.attrs[KEY]), self.file) if KEY in self.dataset.attrs else None
+
+    def _noted(self, note: Note) -> Imported:
+        def array(name: str) -> Shaped[np.ndarray, "..."]:
+            if name not in self.dataset.variables:
+                raise FieldError(
+                    "NO_VARIABLE", f"expected {name!r} in {self.file}, found none.", next_step="Export it again."
+                )
+            self.whole(name)
+            return self.dataset[name].values
+
+        times = self.dataset["time"] if "time" in self.dataset.variables else None
+        valid_time = None
+        if times is not None and " since " in str(times.attrs.get("units", "")):
+            self.whole("time")
+            valid_time = _decoded(times)
+        return noted(
+            note,
+            file=self.file,
+            array=array,
+            valid_time=valid_time,
+            totals={name: array(name) for name in TOTALS if name in self.dataset.variables},
+        )
 
 
 def _on_axes(array: xr.DataArray, file: str) -> xr.DataArray:
@@ -164,8 +227,7 @@ def _time(array: xr.DataArray, file: str, default_dt: float) -> TimeAxis:
         return from_times(coordinate.values, dt=default_dt, file=file)
     calendar = str(coordinate.attrs.get("calendar", "standard")).lower()
     if calendar in ("standard", "gregorian", "proleptic_gregorian"):
-        decoded = xr.decode_cf(coordinate.to_dataset(name="times").drop_vars(dim))["times"]
-        return from_times(decoded.values, dt=default_dt, file=file)
+        return from_times(_decoded(coordinate), dt=default_dt, file=file)
     # a year of 360 days has no place in the civil calendar: dt in seconds is known, the date is not
     scale = _SECONDS.get(unit.strip().lower().removesuffix("s") or unit)
     if scale is None:
@@ -177,7 +239,33 @@ def _time(array: xr.DataArray, file: str, default_dt: float) -> TimeAxis:
     return from_times(coordinate.values.astype(float) * scale, dt=default_dt, file=file)
 
 
-def _values(array: xr.DataArray) -> Float32[np.ndarray, "t h w c"]:
-    # a number beyond float32 becomes infinite, which the checks report with its index
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array.values, dtype=np.float32)[..., None]
+def _decoded(times: xr.DataArray) -> Shaped[np.ndarray, "t"]:
+    """The instants of a time coordinate of the civil calendar."""
+    (dim,) = times.dims
+    decoded: Shaped[np.ndarray, "t"] = xr.decode_cf(times.to_dataset(name="times").drop_vars(str(dim)))["times"].values
+    return decoded
+
+
+def _spacing(array: xr.DataArray) -> Spacing | None:
+    """Distances between cells, where both coordinates are uniform; degrees are taken on a sphere."""
+    y, x = (array.coords.get(dim) for dim in array.dims[1:])
+    if y is None or x is None:
+        return None
+    dy, dx = _step(y.values), _step(x.values)
+    if dx is None or dy is None:
+        return None
+    units = [str(coordinate.attrs.get("units", "")).strip() for coordinate in (y, x)]
+    if all(unit.startswith("degree") for unit in units):
+        radian = _EARTH * np.pi / 180
+        return Spacing(radian * dx * np.cos(np.deg2rad(y.values.astype(float))), radian * dy, metres=True)
+    if all(unit in _METRES for unit in units):
+        return Spacing(_METRES[units[1]] * dx, _METRES[units[0]] * dy, metres=True)
+    return Spacing(dx, dy) if units[0] == units[1] else None
+
+
+def _step(coordinate: Shaped[np.ndarray, "n"]) -> float | None:
+    if len(coordinate) < 2 or coordinate.dtype.kind not in "fiu":
+        return None
+    steps = np.diff(coordinate.astype(float))
+    mean = float(steps.mean())
+    return mean if mean != 0 and np.allclose(steps, mean, rtol=1e-3, atol=0) else None

@@ -226,8 +226,8 @@ def _evaluate(node: Node, variables: Mapping[str, Values]) -> Values:
             values = [_evaluate(argument, variables) for argument in arguments]
             if name in _FOLDS:
                 result = values[0]
-                for value in values[1:]:
-                    result = _FOLDS[name](result, value)
+                for other in values[1:]:
+                    result = _FOLDS[name](result, other)
                 return result
             return np.asarray((_OPERATORS | _FUNCTIONS)[name](*values))
 

@@ -34,11 +34,19 @@ def fit(field: Imported, how: Fit | None, *, kept: Kept) -> tuple[Imported, dict
     gridded = (nearest(H), nearest(W))
     if how == "crop" and min(cropped) >= SIDE:
         y, x = (H - cropped[0]) // 2, (W - cropped[1]) // 2
-        values = np.ascontiguousarray(field.values[:, y : y + cropped[0], x : x + cropped[1]])
-        return replace(field, values=values), {"fit": "crop", "from": [H, W], "offset": [y, x]}
-    if how == "regrid":
+        rows, columns = slice(y, y + cropped[0]), slice(x, x + cropped[1])
+        cut = {
+            name: np.ascontiguousarray(values[:, rows, columns])
+            for name, values in (("", field.values), *field.context.items())
+        }
         return (
-            replace(field, values=regrid(field.values, *gridded, kept=kept)),
+            replace(field, values=cut.pop(""), context=cut),
+            {"fit": "crop", "from": [H, W], "offset": [y, x]},
+        )
+    if how == "regrid":
+        context = {name: _regrid_context(name, values, *gridded, kept) for name, values in field.context.items()}
+        return (
+            replace(field, values=regrid(field.values, *gridded, kept=kept), context=context),
             {"fit": "regrid", "from": [H, W], "kept": kept},
         )
     choices = [f"--regrid (conservatively to {gridded[0]}×{gridded[1]})"]
@@ -49,6 +57,19 @@ def fit(field: Imported, how: Fit | None, *, kept: Kept) -> tuple[Imported, dict
         f"expected height and width divisible by {SIDE} in {field.variable!r} of {field.file}, got {H}×{W}.",
         next_step=f"Choose {' or '.join(choices)}.",
     )
+
+
+def _regrid_context(
+    name: str, values: Float32[np.ndarray, "t h w c"], height: int, width: int, kept: Kept
+) -> Float32[np.ndarray, "t h2 w2 c"]:
+    """A context field on the new cells: a source of the field like the field, a velocity in new cells per unit time."""
+    if name == "source":
+        return regrid(values, height, width, kept=kept)
+    mean = regrid(values, height, width, kept="mean")
+    if name == "velocity":
+        _, H, W, _ = values.shape
+        return mean * np.array([width / W, height / H], np.float32)
+    return mean
 
 
 def nearest(side: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nvp.atlas.checks import check_units, check_values
-from nvp.atlas.importers import read_file
+from nvp.atlas.checks import check_boundaries, check_values, in_units_of
+from nvp.atlas.imported import Imported
+from nvp.atlas.importers import Wanted, read_file, trajectories
+from nvp.atlas.recipe import parse_recipe
 from nvp.atlas.regrid import Fit, fit
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import domain as registered_domain
@@ -24,6 +26,23 @@ class IngestRequest:
     domain: str
     # variable of the file; None where it has only one
     variable: str | None = None
+    # a recipe that forms the field instead, such as "kinetic = 0.5*(u**2 + v**2)"
+    energy: str | None = None
+    # variables to keep beside the field, and those that are its velocity (x, y)
+    context: tuple[str, ...] = ()
+    velocity: tuple[str, str] | None = None
+    # distances between cells in the velocity's unit of length, and step between frames, where the file is silent
+    dx: float | None = None
+    dy: float | None = None
+    dt: float | None = None
+    # names of the axes in order, where the file is silent
+    axes: str | None = None
+    # of The Well's trajectories, counted from 0; None takes all (`each`)
+    trajectory: int | None = None
+    # Zarr: absent chunks mean the fill value
+    fill_absent: bool = False
+    # take a file whose boundaries are not the domain's
+    any_boundaries: bool = False
     # what to do where height or width is no multiple of 8; None refuses such a file
     fit: Fit | None = None
     # add to a sequence that is there
@@ -34,6 +53,22 @@ class IngestRequest:
     source: str | None = None
     # unit of the variable where the file is silent or wrong
     units: str | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What to take of the file."""
+        return Wanted(
+            variable=self.variable,
+            energy=self.energy,
+            context=self.context,
+            velocity=self.velocity,
+            dx=self.dx,
+            dy=self.dy,
+            dt=self.dt,
+            axes=self.axes,
+            trajectory=self.trajectory,
+            fill_absent=self.fill_absent,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +81,72 @@ class Prepared:
     parts: tuple[Series, ...]
 
 
+def each(request: IngestRequest) -> tuple[IngestRequest, ...]:
+    """One request for each sequence of the file: the trajectories of The Well's, else the request itself.
+
+    Where a file has several trajectories, number n of source S is the sequence of source S-n.
+    """
+    number = trajectories(request.path)
+    if number is None:
+        if request.trajectory is not None and request.path.exists():
+            raise FieldError(
+                "BAD_OPTIONS",
+                f"expected a file of The Well for --trajectory, got {request.path.name}.",
+                next_step="Leave out --trajectory.",
+            )
+        return (request,)
+    chosen = range(number) if request.trajectory is None else (request.trajectory,)
+    source = _source(request)
+    return tuple(replace(request, trajectory=n, source=source if number == 1 else f"{source}-{n}") for n in chosen)
+
+
 def prepare(request: IngestRequest) -> Prepared:
     """Read and check the file; raises `FieldError` naming file, variable and index."""
     spec = registered_domain(request.domain)
-    source = named(request.path.stem if request.source is None else request.source)
-    field = read_file(request.path, variable=request.variable, default_dt=spec.dt)
-    units = check_units(field, spec, stated=request.units)
+    source = named(_source(request))
+    read = read_file(request.path, default_dt=spec.dt, wanted=request.wanted)
+    if read.domain is not None and read.domain != spec.name:
+        raise FieldError(
+            "BAD_DOMAIN",
+            f"expected domain {read.domain!r}, as {read.file} says, got {spec.name!r}.",
+            next_step=f"Choose it by --domain {read.domain}.",
+        )
+    if not request.any_boundaries:
+        check_boundaries(read, spec)
+    field = in_units_of(read, spec, stated=request.units)
     check_values(field, spec)
     field, fitted = fit(field, request.fit, kept="mean" if spec.signed else "sum")
     return Prepared(
         request=request,
         source=source,
-        recipe={"variable": field.variable, "units": units, **fitted},
+        recipe={"variable": field.variable, "units": field.units, **fitted, **_made(request, read)},
         parts=field.series(domain=spec.name),
     )
+
+
+def _made(request: IngestRequest, read: Imported) -> dict[str, Any]:
+    """How the field was made, where it is not simply a variable of the file."""
+    said: dict[str, Any] = {}
+    if request.energy is not None:
+        said["energy"] = str(parse_recipe(request.energy))
+        said["formed_from"] = dict(read.formed_from)
+    if request.context:
+        said["context"] = sorted(request.context)
+    if request.velocity is not None:
+        said["velocity"] = list(request.velocity)
+        if request.dx is not None and request.dy is not None:
+            said["spacing"] = [request.dx, request.dy]
+    if request.trajectory is not None:
+        said["trajectory"] = request.trajectory
+    if read.boundaries is not None:
+        said["boundaries"] = list(read.boundaries)
+    if request.fill_absent:
+        said["fill_absent"] = True
+    return said
+
+
+def _source(request: IngestRequest) -> str:
+    return request.path.stem if request.source is None else request.source
 
 
 def named(source: str) -> str:

@@ -169,7 +169,7 @@ def test_what_is_no_field_file(tmp_path: Path) -> None:
     with pytest.raises(FieldError, match="found none"):
         read_file(tmp_path / "nowhere.nc")
     (tmp_path / "notes.txt").write_text("dear diary")
-    with pytest.raises(FieldError, match=r"expected NetCDF, Zarr, \.npy or \.npz"):
+    with pytest.raises(FieldError, match=r"expected NetCDF, HDF5, Zarr, GRIB, \.npy or \.npz"):
         read_file(tmp_path / "notes.txt")
     (tmp_path / "folder").mkdir()
     with pytest.raises(FieldError) as caught:
