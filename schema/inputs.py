@@ -74,13 +74,23 @@ class EvaluateInput:
     force: bool = False
 
 
-@strawberry.input(description="Simulate sequences of a domain.")
+@strawberry.enum(description="How sequences are generated: by a domain's simulator, or by perturbing a pattern.")
+class GenerationKind(Enum):
+    PDE = "pde"
+    PERTURBATION = "perturbation"
+
+
+@strawberry.input(description="Generate sequences of a domain.")
 class GenerateInput:
     domain: str
+    kind: GenerationKind = GenerationKind.PDE
+    preset: str | None = strawberry.field(
+        default=None, description="A grid with a name: native (turbulent_radiative_layer), seeds (perturbations)."
+    )
     sequences: int = 1
     seed: int = 0
     settings: JSON | None = strawberry.field(
-        default=None, description="What differs from the simulator's defaults (scale, steps, dt, …)."
+        default=None, description="What differs from the defaults (scale, steps, dt, …)."
     )
     force: bool = False
 

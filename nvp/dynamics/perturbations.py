@@ -12,16 +12,15 @@ twice), `mirror` the same (the edge cell once), `nearest` the edge cell, `zero` 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Real
 from scipy import ndimage
 
+from nvp.dynamics.perturbed_config import BOUNDARY_MODES
 from nvp.errors import FieldError
 
-BoundaryMode = Literal["wrap", "reflect", "mirror", "nearest", "zero"]
-BOUNDARY_MODES: tuple[BoundaryMode, ...] = get_args(BoundaryMode)
 Map = Float[np.ndarray, "h w"]
 Given = Real[np.ndarray, "h w"]
 

@@ -15,11 +15,12 @@ from typing import Any, Literal, get_args
 from nvp.dynamics.configs.common import MAX_CELLS, MAX_SIDE, SIDE
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.patterns import PATTERNS
-from nvp.dynamics.perturbations import BOUNDARY_MODES
 from nvp.errors import FieldError
 
 Operation = Literal["energy_scaling", "rotation", "translation", "gaussian_noise", "thermal_blur"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+BoundaryMode = Literal["wrap", "reflect", "mirror", "nearest", "zero"]
+BOUNDARY_MODES: tuple[BoundaryMode, ...] = get_args(BoundaryMode)
 # of a step
 DT = 1.0
 

@@ -20,7 +20,6 @@ from jaxtyping import Float
 
 from nvp.dynamics.patterns import PatternName, pattern
 from nvp.dynamics.perturbations import (
-    BOUNDARY_MODES,
     Perturbed,
     apply_energy_scaling,
     apply_gaussian_noise,
@@ -29,7 +28,7 @@ from nvp.dynamics.perturbations import (
     apply_translation,
 )
 from nvp.dynamics.perturbed import apply_step, draw
-from nvp.dynamics.perturbed_config import DOMAIN_PARAMETERS, PerturbationConfig
+from nvp.dynamics.perturbed_config import BOUNDARY_MODES, DOMAIN_PARAMETERS, PerturbationConfig
 from nvp.thermo.validation import ENTROPY_TOLERANCE, entropy_change, validate_energy_conservation
 
 Map = Float[np.ndarray, "h w"]

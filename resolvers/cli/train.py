@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -9,9 +10,11 @@ import typer
 
 from graph.errors import GraphError
 from graph.queries import leaks, training
+from nvp.errors import FieldError
 from resolvers.cli.follow import finish, opened, queued, queued_text
-from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.cli.output import JsonOption, console, emit, fail, run
 from resolvers.services.context import Services
+from resolvers.services.samples import ensure_samples
 from resolvers.services.submission import TrainingRequest, submit_training
 
 
@@ -22,6 +25,12 @@ class Size(StrEnum):
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
+
+
+class Fallback(StrEnum):
+    """What to learn from where too little was observed."""
+
+    SIMULATE = "simulate"
 
 
 class SplitKind(StrEnum):
@@ -49,6 +58,10 @@ def command(
         int | None,
         typer.Option(min=0, help="Frames left out between blocks; default: a day where there is a calendar."),
     ] = None,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(help="Below 1,000 observed frames of the domain: simulate as many, and train on those alone."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Train again, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
@@ -69,12 +82,26 @@ def command(
         gap=gap,
         force=force,
     )
-    result = run(_train(request, detach))
+    if fallback is not None and (domain is None or sequence or detach):
+        fail(
+            FieldError(
+                "BAD_OPTIONS",
+                "expected --fallback with --domain, and without --sequence and --detach.",
+                next_step="Simulate first (`fieldgraph generate --fill --detach`).",
+            )
+        )
+    result = run(_train(request, detach, fallback))
     emit(result, as_json=as_json, text=_text(result))
 
 
-async def _train(request: TrainingRequest, detach: bool) -> dict[str, Any]:
+async def _train(request: TrainingRequest, detach: bool, fallback: Fallback | None) -> dict[str, Any]:
     async with opened() as services:
+        if fallback is not None and request.domain is not None:
+            samples = await ensure_samples(services, request.domain)
+            console.print(f"{samples.message}.", soft_wrap=True, markup=False)
+            if samples.run is not None:
+                await finish(services, samples.run)
+            request = replace(request, sequences=samples.sequences)
         submitted = await submit_training(services, request)
         await _warn_of_leaks(services, submitted.config["split"])
         if detach:

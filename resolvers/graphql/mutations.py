@@ -65,6 +65,8 @@ class Mutation:
     async def generate(self, info: Info, input: GenerateInput) -> GenerateResult:
         request = submission.GenerationRequest(
             domain=input.domain,
+            kind=input.kind.value,
+            preset=input.preset,
             sequences=input.sequences,
             seed=input.seed,
             settings=cast("dict[str, object]", input.settings or {}),

@@ -20,8 +20,8 @@ from graph.queries.runs import RunRow
 from graph.queries.splits import Part, Role
 from graph.queries.timeline import SequenceRow
 from nvp.atlas.time_axis import step_of
-from nvp.dynamics.config import configure
 from nvp.dynamics.domain import domain as registered_domain
+from nvp.dynamics.kinds import configure_kind
 from resolvers.poke import poke
 from resolvers.services.context import Services
 from resolvers.services.splitting import Kind, split
@@ -31,6 +31,7 @@ ModelSize = Literal["ridge", "tiny", "small", "base"]
 MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
 MAX_HISTORY = 4  # frames that a model sees
+MAX_SEQUENCES = 10_000  # of one generation
 DAY_SECONDS = 86_400.0
 
 
@@ -90,14 +91,18 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """Simulate sequences of a domain."""
+    """Generate sequences of a domain: simulate them, or perturb a pattern from step to step."""
 
     domain: str
+    # pde or perturbation
+    kind: str = "pde"
+    # a grid with a name, such as native or seeds; None: as `settings` say
+    preset: str | None = None
     # how many
     sequences: int = 1
     # root of everything random, >= 0
     seed: int = 0
-    # what differs from the simulator's defaults (scale, steps, dt, …)
+    # what differs from the defaults (scale, steps, dt, …)
     settings: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
 
@@ -202,14 +207,16 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
 
 
 async def submit_generation(services: Services, request: GenerationRequest) -> RunRow:
-    """Queue a simulation; raises FieldError for a domain without simulator and for settings that it cannot take."""
-    _between("sequences", request.sequences, 1, 10_000)
+    """Queue a generation; raises FieldError for a domain without simulator and for settings that it cannot take."""
+    _between("sequences", request.sequences, 1, MAX_SEQUENCES)
     _at_least("seed", request.seed, 0)
     if not isinstance(request.settings, Mapping):
         raise GraphError("BAD_REQUEST", f"expected settings by name, got {str(request.settings)[:80]}.")
-    configure(registered_domain(request.domain).name, request.settings)
+    configure_kind(request.kind, registered_domain(request.domain).name, request.settings, request.preset)
     config = {
         "domain": request.domain,
+        "kind": request.kind,
+        "preset": request.preset,
         "sequences": request.sequences,
         "settings": dict(request.settings),
     }
@@ -268,6 +275,12 @@ async def _sequences(services: Services, request: TrainingRequest) -> list[Seque
             next_step="Ingest a file (`fieldgraph ingest`) or simulate some (`fieldgraph generate`).",
         )
     head = rows[0]
+    if not request.sequences and len({row.origin for row in rows}) > 1:
+        raise GraphError(
+            "MIXED_ORIGINS",
+            f"expected observed or simulated sequences of {head.domain}, got both.",
+            next_step="Name the sequences, or say `--fallback simulate`: it takes the ones or the others.",
+        )
     if request.domain is not None:
         _same("domain", request.domain, head.domain, next_step="Name the sequences alone, or those of this domain.")
     for row in rows:

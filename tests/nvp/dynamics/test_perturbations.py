@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 from nvp.atlas.entropy import spatial_entropy
 from nvp.dynamics.patterns import pattern
 from nvp.dynamics.perturbations import (
-    BOUNDARY_MODES,
     Perturbed,
     apply_energy_scaling,
     apply_gaussian_noise,
@@ -21,6 +20,7 @@ from nvp.dynamics.perturbations import (
     apply_thermal_blur,
     apply_translation,
 )
+from nvp.dynamics.perturbed_config import BOUNDARY_MODES
 from nvp.errors import FieldError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvp.dynamics.perturbations import BOUNDARY_MODES, Perturbed
-from nvp.dynamics.perturbed_config import DOMAIN_PARAMETERS
+from nvp.dynamics.perturbations import Perturbed
+from nvp.dynamics.perturbed_config import BOUNDARY_MODES, DOMAIN_PARAMETERS
 from nvp.thermo import physics_report as module
 from nvp.thermo.physics_report import physics_report
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graph.gateway import Gateway
@@ -12,11 +14,13 @@ from graph.queries.leases import LeaseLost
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.atlas.store import ArrayStore
+from nvp.dynamics.kinds import make
 from nvp.errors import FieldError
 from resolvers.services import generation
 from resolvers.services.context import Services
+from resolvers.services.generated import simulate, stored
 from resolvers.services.loading import load
-from resolvers.services.recipes import frames_present, plan
+from resolvers.services.recipes import configuration, frames_present, plan
 from resolvers.services.submission import GenerationRequest, submit_generation
 from resolvers.task import Cancelled, Task
 
@@ -81,6 +85,33 @@ async def test_the_same_seed_adds_nothing(services: Services) -> None:
     # more of the same seed adds the rest only
     await finished(services, GenerationRequest(domain=REQUEST.domain, sequences=7, seed=3, settings=REQUEST.settings))
     assert (await counts(services))["sequences"] == 7
+
+
+PICTURES = GenerationRequest(
+    domain="fluid_dynamics", kind="perturbation", sequences=2, seed=3, settings={"scale": 16, "steps": 3}
+)
+
+
+async def test_perturbed_sequences_are_simulated_by_a_generator_of_their_own(services: Services) -> None:
+    await finished(services, PICTURES)
+    assert await counts(services) == {"sequences": 2, "snapshots": 6, "next": 4, "generated": 2, "found": 0}
+    rows = await services.gateway.read(
+        "MATCH (s:Sequence) RETURN DISTINCT s.generator AS generator, s.source AS source LIMIT 9"
+    )
+    assert rows == [{"generator": "perturbation", "source": "perturbed-3"}]
+    observed = await services.gateway.read("MATCH (e:EnergySnapshot:Observed) RETURN count(e) AS n")
+    assert observed == [{"n": 0}]
+    planned = plan(PICTURES)
+    series = await load(services, planned[1].uid, 0, 2)
+    made = make("perturbation", "fluid_dynamics", configuration(PICTURES), 3, sequences=1, first=1)[0]
+    assert np.array_equal(series.energy, made.energy)
+    assert series.parameters == made.parameters
+    # the same again finds them
+    await finished(services, replace(PICTURES, force=True))
+    assert (await counts(services))["found"] == 2
+    # their figures are the same, read back from the store and made without a graph
+    report, _ = simulate(PICTURES)
+    assert await stored(services, PICTURES, planned) == pytest.approx(report)
 
 
 async def test_another_seed_is_another_source(services: Services) -> None:

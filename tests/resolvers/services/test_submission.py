@@ -88,10 +88,22 @@ async def test_a_failed_run_may_be_asked_for_again(services: Services) -> None:
 async def test_generation_is_checked(services: Services) -> None:
     request = GenerationRequest(domain="fluid_dynamics", sequences=2, settings={"scale": 32})
     first = await submit_generation(services, request)
-    assert first.config == {"domain": "fluid_dynamics", "sequences": 2, "settings": {"scale": 32}}
+    assert first.config == {
+        "domain": "fluid_dynamics",
+        "kind": "pde",
+        "preset": None,
+        "sequences": 2,
+        "settings": {"scale": 32},
+    }
     assert (await submit_generation(services, request)).uid == first.uid
-    with pytest.raises(FieldError, match="domain"):
-        await submit_generation(services, replace(request, domain="alchemy"))
+    assert (await submit_generation(services, replace(request, kind="perturbation"))).uid != first.uid
+    for wrong, says in (
+        ({"domain": "alchemy"}, "domain"),
+        ({"kind": "dream"}, "kind"),
+        ({"preset": "seeds"}, "preset"),
+    ):
+        with pytest.raises(FieldError, match=says):
+            await submit_generation(services, replace(request, **wrong))
 
 
 @pytest.mark.parametrize(
