@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from graph.queries.newest import newest_sequence
+from nvp.atlas.importers import Wanted
 from nvp.errors import FieldError
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, console, emit, run
@@ -45,6 +46,8 @@ def command(
         list[str] | None, typer.Option(help="Context field to show beside E, such as velocity; may be repeated.")
     ] = None,
     variable: Annotated[str | None, typer.Option(help="Variable of a file, where it has several.")] = None,
+    energy: Annotated[str | None, typer.Option(help="Form a file's field by a recipe, as `ingest` does.")] = None,
+    trajectory: Annotated[int | None, typer.Option(help="Trajectory of a file of The Well, from 0.")] = None,
     fps: Annotated[float, typer.Option(min=0.1, max=50, help="Frames per second of what moves.")] = 8.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +67,8 @@ def command(
 
     async def shown() -> plotting.Shown:
         if path is not None:
-            return plotting.from_file(path, frames, variable=variable, name=domain, context=context or ())
+            wanted = Wanted(variable=variable, energy=energy, trajectory=trajectory)
+            return plotting.from_file(path, frames, wanted=wanted, name=domain, context=context or ())
         async with opened() as services:
             if prediction is not None:
                 return await plotting.from_prediction(services, prediction, frames)

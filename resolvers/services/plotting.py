@@ -7,7 +7,7 @@ no graph and a drawing needs no file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,9 @@ import numpy as np
 from graph.errors import GraphError
 from graph.queries import prediction, timeline
 from nvp.atlas.checks import check_values
-from nvp.atlas.importers import read_file
+from nvp.atlas.importers import Wanted, read_file
 from nvp.atlas.series import Series
-from nvp.dynamics.domain import DomainSpec, domain
+from nvp.dynamics.domain import DOMAINS, DomainSpec, domain
 from nvp.errors import FieldError
 from nvp.pictures import animation, budget, entropy, files, film, spectrum, strip
 from nvp.pictures.film import Film
@@ -58,7 +58,7 @@ class Shown:
     # frames that a film strip takes, by position; None for as many as fit
     chosen: tuple[int, ...] | None = None
     # anything that the reader should know
-    said: tuple[str, ...] = field(default=())
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,20 @@ async def from_sequence(services: Services, uid: str, frames: Frames, *, context
 
 
 def from_file(
-    path: Path, frames: Frames, *, variable: str | None = None, name: str | None = None, context: Sequence[str] = ()
+    path: Path, frames: Frames, *, wanted: Wanted | None = None, name: str | None = None, context: Sequence[str] = ()
 ) -> Shown:
-    """A file that `fieldgraph ingest` would take; t_index counts its frames from 0. `name` is that of a domain."""
+    """A file that `fieldgraph ingest` would take; t_index counts its frames from 0.
+
+    `name` is that of a domain: of the one that the file declares, where it is left out.
+    """
+    wanted = wanted or Wanted()
     spec = None if name is None else domain(name)
-    field = read_file(path, variable=variable, default_dt=1.0 if spec is None else spec.dt)
+    field = read_file(path, wanted=wanted, default_dt=1.0 if spec is None else spec.dt)
+    # what the file does not hand over by itself is asked for
+    if lacking := tuple(each for each in context if each not in field.context):
+        field = read_file(path, wanted=replace(wanted, context=lacking), default_dt=field.time.dt)
+    if spec is None and field.domain in DOMAINS:
+        spec = domain(str(field.domain))
     if spec is None:
         signed = field.values.shape[-1] > 1 or bool(np.nanmin(field.values, initial=0.0) < 0)
         spec = _unknown(path.name, field.units, signed=signed)
@@ -108,7 +117,8 @@ def from_file(
             f"expected frames of {path.name} from 0 to {len(field.values) - 1}, got {frames.first} … {frames.last}.",
             next_step="Leave --first and --last out for all of them.",
         )
-    label = field.variable if name is None else ""
+    label = field.variable if spec.name == path.name else ""
+    context = [each.rpartition("/")[2] for each in context]
     return _shown(stretches, spec, frames, title=path.name, name=path.stem, label=label, context=context)
 
 

@@ -61,6 +61,16 @@ def test_first_last_and_every_choose_the_frames(folder: Path) -> None:
     assert said["pictures"][0]["frames"] == 5
 
 
+def test_a_recipe_and_other_variables_of_a_file(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    u, v, heat = (rng.normal(size=(4, 16, 16)).astype(np.float32) for _ in range(3))
+    np.savez(folder / "flow.npz", u=u, v=v, heat=heat)
+    arguments = ("flow.npz", "--energy", "kinetic = 0.5*(u**2 + v**2)", "--context", "heat")
+    result = invoke(*arguments, "--what", "all", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert len(json.loads(result.stdout)["pictures"]) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
