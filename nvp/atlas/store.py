@@ -171,6 +171,10 @@ class ArrayStore:
                 next_step="Restore it from a backup, or delete it and ingest its source again.",
             )
 
+    def hash_of(self, uri: str) -> str:
+        """sha256 of the array at `uri`, as it is on disk now; raises as `read_array`."""
+        return digest(self.read_array(uri))
+
     def path(self, uri: str) -> Path:
         """The file behind any uri of this store; nothing outside the store can be named."""
         if not (_SEGMENT.fullmatch(uri) or _OBJECT.fullmatch(uri)):

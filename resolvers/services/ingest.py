@@ -103,6 +103,7 @@ async def ingest_series(
     rng_seed: int | None = None,
     progress: Progress | None = None,
     append: bool = True,
+    replace: bool = False,
 ) -> IngestReport:
     """Ingest a series from memory; `lease` is that of the Run that made it. Raises LeaseLost, and as `ingest_file`.
 
@@ -118,7 +119,9 @@ async def ingest_series(
         generator=generator,
         rng_seed=rng_seed,
     )
-    return await _ingest(services, sequence, (series,), label=label, append=append, lease=lease, progress=progress)
+    return await _ingest(
+        services, sequence, (series,), label=label, append=append, replace=replace, lease=lease, progress=progress
+    )
 
 
 async def ingest_stored(
@@ -136,6 +139,18 @@ async def ingest_stored(
     """
     parts = [await asyncio.to_thread(services.store.segment, uri) for uri in uris]
     return await _ingest(services, sequence, parts, label=label, append=append, progress=progress)
+
+
+async def restore_segment(services: Services, sequence: NewSequence, uri: str, *, label: Origin) -> int:
+    """Write the snapshots that the graph lost of a segment that it knows, from its file; how many.
+
+    Raises FieldError where the file has changed, and as `ingest_file`.
+    """
+    await asyncio.to_thread(services.store.verify, uri)
+    series = await asyncio.to_thread(services.store.read_segment, uri)
+    piece = await asyncio.to_thread(_describe, series, registered_domain(sequence.domain).signed)
+    outcome = await _append(services, sequence, piece, label=label, lease=None, replace=False)
+    return outcome.created if isinstance(outcome, sequences.Appended) else 0
 
 
 async def _ingest(
@@ -266,8 +281,11 @@ class _Ahead:
         self._coming = asyncio.create_task(asyncio.to_thread(self._prepare, steps)) if steps else None
 
     def _prepare(self, steps: range) -> _Piece:
-        series = self._material.read(steps)
-        return _Piece(series, frame_digests(series), frame_statistics(series.energy, signed=self._signed))
+        return _describe(self._material.read(steps), self._signed)
+
+
+def _describe(series: Series, signed: bool) -> _Piece:
+    return _Piece(series, frame_digests(series), frame_statistics(series.energy, signed=signed))
 
 
 async def _append(

@@ -1,0 +1,253 @@
+"""Audit: do the files of the store and the graph say the same?
+
+    missing_file        a node's file is not there
+    damaged_file        a file that cannot be read
+    changed_file        (verify) its content is not what its name says; each frame that differs is named
+    missing_frame       a segment has a frame of which the graph has no snapshot
+    missing_next        two snapshots follow each other in time without NEXT, or NEXT leads elsewhere
+    missing_link        a snapshot without its HAS_SNAPSHOT or IN_DOMAIN
+    missing_statistic   a snapshot without descriptor, regime or one of its numbers
+    wrong_count         the sequence's length, first or last is not that of its snapshots
+    broken_chain        the sequence's digest is not the chain of its segments'
+    orphan_file         a file that no node refers to
+
+Sequences are walked page by page, one segment's file at a time: memory does not grow with the graph. Files that a live
+run may be about to record are no orphans, nor are arrays that were uploaded within a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graph import identity
+from graph.queries import audit
+from graph.queries.audit import FrameFacts, SequenceFacts
+from nvp.atlas.catalog import Defect
+from nvp.atlas.segment_file import content_digest, frame_digests
+from nvp.atlas.store import ArrayStore
+from nvp.errors import FieldError
+from resolvers.services.context import Services
+
+DAY_SECONDS = 86_400.0
+BATCH = 500
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being looked at, how much of it is done, and all of it."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What an audit has seen so far."""
+
+    defects: list[Defect] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    # files of the store that a node refers to, by the 32 bytes of their hash
+    referenced: set[bytes] = field(default_factory=set)
+
+    def add(self, kind: str, uid: str, uri: str, detail: str) -> None:
+        """One more defect."""
+        self.defects.append(Defect(kind=kind, uid=uid, uri=uri, detail=detail))
+
+    def counts(self) -> dict[str, int]:
+        """Defects by kind."""
+        return dict(Counter(defect.kind for defect in self.defects).most_common())
+
+
+async def audit_graph(services: Services, *, verify: bool = False, progress: Progress | None = None) -> Findings:
+    """Compare graph and store; `verify` reads every file and recomputes every hash."""
+    found, done = Findings(), 0
+    total = (await audit.counts(services.gateway))["snapshots"]
+    async for facts in audit.sequences(services.gateway):
+        hashes = await _segments(services.store, facts, found, verify=verify)
+        present: list[range] = []
+        before: FrameFacts | None = None
+        async for page in audit.frames(services.gateway, facts.uid):
+            for frame in page:
+                _frame(services.store, facts, frame, hashes, found)
+                if before is not None:
+                    _next(before, frame, found)
+                before = frame
+                _extend(present, frame.t_index)
+            done += len(page)
+            if progress:
+                progress("snapshots", done, total)
+        if before is not None and before.next is not None:
+            found.add("missing_next", before.uid, before.uri, f"NEXT leads from the last frame to {before.next}")
+        _whole(facts, present, found)
+    await _other_files(services, found, verify=verify)
+    await _orphans(services, found, progress)
+    found.defects.sort(key=lambda defect: (defect.kind, defect.uri, defect.uid))
+    return found
+
+
+async def _segments(
+    store: ArrayStore, facts: SequenceFacts, found: Findings, *, verify: bool
+) -> dict[str, tuple[str, ...]]:
+    """sha256 of the frames of each segment that was read, by uri; {} without `verify`."""
+    hashes: dict[str, tuple[str, ...]] = {}
+    for segment in facts.segments:
+        uri, uid = segment["uri"], segment["uid"]
+        found.checked["segments"] += 1
+        found.referenced.add(_key(uri))
+        if not store.path(uri).is_file():
+            found.add("missing_file", uid, uri, f"segment of sequence {facts.uid}: no file at {store.path(uri)}")
+            continue
+        try:
+            if not verify:
+                if (length := (await asyncio.to_thread(store.segment, uri)).length) != segment["length"]:
+                    found.add("changed_file", uid, uri, f"expected {segment['length']} frames, got {length}")
+                continue
+            digest, hashes[uri] = await asyncio.to_thread(_read, store, uri)
+            if digest != segment["sha256"]:
+                found.add("changed_file", uid, uri, f"expected content {segment['sha256'][:16]}…, got {digest[:16]}…")
+        except FieldError as error:
+            found.add("damaged_file", uid, uri, str(error))
+    found.checked["sequences"] += 1
+    return hashes
+
+
+def _read(store: ArrayStore, uri: str) -> tuple[str, tuple[str, ...]]:
+    series = store.read_segment(uri)
+    hashed = frame_digests(series)
+    return content_digest(series, hashed), hashed.energy
+
+
+def _frame(
+    store: ArrayStore, facts: SequenceFacts, frame: FrameFacts, hashes: dict[str, tuple[str, ...]], found: Findings
+) -> None:
+    found.checked["snapshots"] += 1
+    uri, _, place = frame.uri.partition("#")
+    if not any(segment["uri"] == uri for segment in facts.segments):
+        found.referenced.add(_key(uri))
+        if not store.path(uri).is_file():
+            found.add("missing_file", frame.uid, frame.uri, f"t_index {frame.t_index} of sequence {facts.uid}: no file")
+    elif uri in hashes:
+        known = hashes[uri][int(place)] if int(place) < len(hashes[uri]) else "no frame"
+        if known != frame.sha256:
+            said = f"frame {place} (t_index {frame.t_index} of sequence {facts.uid})"
+            detail = f"{said}: expected sha256 {frame.sha256[:16]}…, got {known[:16]}…"
+            found.add("changed_file", frame.uid, frame.uri, detail)
+    if not frame.owned:
+        found.add("missing_link", frame.uid, frame.uri, f"t_index {frame.t_index}: no HAS_SNAPSHOT or no IN_DOMAIN")
+    if not frame.complete:
+        found.add("missing_statistic", frame.uid, frame.uri, f"t_index {frame.t_index}: a statistic is absent")
+
+
+def _next(before: FrameFacts, frame: FrameFacts, found: Findings) -> None:
+    wanted = frame.t_index if frame.t_index == before.t_index + 1 else None
+    if before.next != wanted:
+        detail = f"expected NEXT from t_index {before.t_index} to {wanted}, got {before.next}"
+        found.add("missing_next", before.uid, before.uri, detail)
+
+
+def _extend(runs: list[range], t_index: int) -> None:
+    """Add the next t_index to the stretches that are there."""
+    if runs and runs[-1].stop == t_index:
+        runs[-1] = range(runs[-1].start, t_index + 1)
+    else:
+        runs.append(range(t_index, t_index + 1))
+
+
+def _whole(facts: SequenceFacts, present: Sequence[range], found: Findings) -> None:
+    """What only the whole sequence tells: gaps, counts, the chain."""
+    for segment in facts.segments:
+        for gap in _without(range(segment["first"], segment["first"] + segment["length"]), present):
+            said = f"t_index {gap.start}" if len(gap) == 1 else f"t_index {gap.start} … {gap.stop - 1}"
+            detail = f"{said} of sequence {facts.uid} is in its segment and not in the graph"
+            found.add("missing_frame", facts.uid, f"{segment['uri']}#{gap.start - segment['first']}", detail)
+    number = sum(len(run) for run in present)
+    if present:
+        told = {"length": facts.length, "first": facts.first, "last": facts.last, "snapshots": facts.has_snapshot}
+        true = {"length": number, "first": present[0].start, "last": present[-1].stop - 1, "snapshots": number}
+        if wrong := [name for name in told if told[name] != true[name]]:
+            expected, got = ({name: one[name] for name in wrong} for one in (true, told))
+            found.add("wrong_count", facts.uid, "", f"expected {expected} as its snapshots have, got {got}")
+    chain = identity.chain([segment["sha256"] for segment in facts.segments])
+    if chain != facts.digest:
+        found.add("broken_chain", facts.uid, "", f"expected digest {chain[:16]}…, got {facts.digest[:16]}…")
+
+
+def _without(whole: range, runs: Sequence[range]) -> list[range]:
+    """What of `whole` no run covers."""
+    left, start = [], whole.start
+    for run in runs:
+        if run.stop <= start or run.start >= whole.stop:
+            continue
+        if run.start > start:
+            left.append(range(start, run.start))
+        start = run.stop
+    return [*left, range(start, whole.stop)] if start < whole.stop else left
+
+
+async def _other_files(services: Services, found: Findings, *, verify: bool) -> None:
+    """Predicted states and checkpoints."""
+    store = services.store
+    async for label, node in audit.files(services.gateway):
+        found.checked[label.lower() + ("" if label == "Predicted" else "s")] += 1
+        if node.sha256 is None:
+            if not (store.root / node.uri).exists():
+                found.add("missing_file", node.uid, node.uri, f"{label}: nothing at {store.root / node.uri}")
+            continue
+        for uri, sha256 in ((node.uri, node.sha256), (node.spread_uri, node.spread_sha256)):
+            if uri is None:
+                continue
+            found.referenced.add(_key(uri))
+            if not store.path(uri).is_file():
+                found.add("missing_file", node.uid, uri, f"{label} state: no file at {store.path(uri)}")
+            elif verify and (problem := await asyncio.to_thread(_array, store, uri, str(sha256))):
+                found.add(*problem[:1], node.uid, uri, problem[1])
+
+
+def _array(store: ArrayStore, uri: str, sha256: str) -> tuple[str, str] | None:
+    try:
+        known = store.hash_of(uri)
+    except FieldError as error:
+        return "damaged_file", str(error)
+    return None if known == sha256 else ("changed_file", f"expected sha256 {sha256[:16]}…, got {known[:16]}…")
+
+
+async def _orphans(services: Services, found: Findings, progress: Progress | None) -> None:
+    """Files that no node refers to, looked up once more: they may have been recorded since."""
+    live = await audit.live_since(services.gateway)
+    young = time.time() - DAY_SECONDS
+    batch: list[Path] = []
+    for path in _files(services.store.root):
+        found.checked["files"] += 1
+        if progress and found.checked["files"] % BATCH == 0:
+            progress("files", found.checked["files"], 0)
+        if bytes.fromhex(path.stem) in found.referenced:
+            continue
+        changed = path.stat().st_mtime
+        if (live is None or changed < live) and (path.suffix == ".h5" or changed < young):
+            batch.append(path)
+        if len(batch) == BATCH:
+            await _name(services, batch, found)
+            batch = []
+    if batch:
+        await _name(services, batch, found)
+
+
+async def _name(services: Services, paths: list[Path], found: Findings) -> None:
+    known = await audit.segments_known(services.gateway, [path.stem for path in paths])
+    for path in paths:
+        if path.stem not in known and path.exists():
+            hours = (time.time() - path.stat().st_mtime) / 3600
+            uri = path.relative_to(services.store.root).as_posix()
+            found.add("orphan_file", "", uri, f"no node refers to it; {path.stat().st_size} bytes, {hours:.1f} h old")
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Segments and objects, by name."""
+    for pattern in ("segments/??/*.h5", "objects/??/*.npy"):
+        for path in root.glob(pattern):
+            if len(path.stem) == 64 and not set(path.stem) - set("0123456789abcdef"):
+                yield path
+
+
+def _key(uri: str) -> bytes:
+    return bytes.fromhex(Path(uri.partition("#")[0]).stem)
