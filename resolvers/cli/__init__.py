@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "Score checkpoints on sequences, beside the baselines.",
     "plot": "Draw sequences, files and predictions.",
     "similar": "List the snapshots that look most like one.",
+    "audit": "Compare the files with the graph, or a folder with its catalog.",
     "runs": "List, show and cancel runs.",
     "serve": "Start Neo4j, the API and two workers.",
     "worker": "Start one worker.",
