@@ -29,8 +29,9 @@ def open_grib(path: Path, default_dt: float) -> Iterator[CFSource]:
         ) from error
     import xarray as xr
 
-    # no index file beside the data: the folder may not be ours
-    with xr.open_dataset(path, engine="cfgrib", decode_times=False, backend_kwargs={"indexpath": ""}) as dataset:
+    # no index file beside the data, as the folder may not be ours; a message that is cut off is not passed over
+    strict = {"indexpath": "", "errors": "raise"}
+    with xr.open_dataset(path, engine="cfgrib", decode_times=False, backend_kwargs=strict) as dataset:
         # a file of forecasts runs along its steps
         if "step" in dataset.dims and "time" not in dataset.dims and "valid_time" in dataset.coords:
             dataset = dataset.drop_vars("time", errors="ignore").assign_coords(step=dataset["valid_time"].values)

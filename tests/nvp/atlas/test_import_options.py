@@ -321,16 +321,35 @@ def test_grib_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert caught.value.code == "NO_GRIB"
 
 
-def test_grib(tmp_path: Path) -> None:
-    pytest.importorskip("cfgrib", reason="the extra `grib` is not installed")
-    from cfgrib.xarray_to_grib import to_grib
+def messages(path: Path, **keys: Any) -> Path:
+    """A GRIB file with a message for each frame, written by ecCodes; `keys` are functions of the frame's number."""
+    eccodes = pytest.importorskip("eccodes", reason="the extra `grib` is not installed")
+    grid = {"Ni": W, "Nj": H, "iDirectionIncrementInDegrees": 1, "jDirectionIncrementInDegrees": 1, "bitsPerValue": 24}
+    first = {"latitudeOfFirstGridPointInDegrees": 60, "longitudeOfFirstGridPointInDegrees": 0}
+    last = {"latitudeOfLastGridPointInDegrees": 53, "longitudeOfLastGridPointInDegrees": 15}
+    with path.open("wb") as file:
+        for t in range(T):
+            message = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
+            said = {"shortName": "2t", "dataDate": 20190301, "dataTime": 0, **grid, **first, **last}
+            for key, value in (said | {key: function(t) for key, function in keys.items()}).items():
+                eccodes.codes_set(message, key, value)
+            eccodes.codes_set_values(message, (280 + U[t].astype(float)).ravel())
+            eccodes.codes_write(message, file)
+            eccodes.codes_release(message)
+    return path
 
-    coordinates = {"time": TIMES, "latitude": np.linspace(60, 53, H), "longitude": np.linspace(0, 15, W)}
-    data = xr.DataArray(280 + U, dims=("time", "latitude", "longitude"), coords=coordinates, name="t2m")
-    data.attrs["GRIB_shortName"] = "2t"
-    to_grib(data.to_dataset(), tmp_path / "f.grib")
-    found = read_file(tmp_path / "f.grib")
-    np.testing.assert_allclose(found.values[..., 0], 280 + U, atol=1e-3)
-    assert (found.units, found.time.dt) == ("K", 3600.0)
+
+@pytest.mark.parametrize(("key", "dt"), [("dataTime", 3600.0), ("step", 3600.0)])
+def test_grib(tmp_path: Path, key: str, dt: float) -> None:
+    pytest.importorskip("cfgrib", reason="the extra `grib` is not installed")
+    path = messages(tmp_path / "f.grib", **{key: lambda t: t * (100 if key == "dataTime" else 1)})
+    found = read_file(path)
+    np.testing.assert_allclose(found.values[..., 0], 280 + U, atol=1e-4)
+    assert (found.variable, found.units, found.time.dt) == ("t2m", "K", dt)
+    assert found.time.valid_time is not None
+    np.testing.assert_array_equal(found.time.valid_time, TIMES)
     # no index is left beside the data
     assert [item.name for item in tmp_path.iterdir()] == ["f.grib"]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(FieldError, match="cannot read"):
+        read_file(path)
