@@ -8,12 +8,24 @@ from typing import LiteralString, cast
 import pytest
 
 from graph.gateway import Gateway
-from graph.queries import evaluation, frames, leaks, leases, prediction, runs, sequences, splits, timeline, training
+from graph.queries import (
+    atlas,
+    evaluation,
+    frames,
+    leaks,
+    leases,
+    prediction,
+    runs,
+    sequences,
+    splits,
+    timeline,
+    training,
+)
 from tests.graph.queries.plans import explain, fill
 
 pytestmark = pytest.mark.db
 
-MODULES = (evaluation, frames, leaks, leases, prediction, runs, sequences, splits, timeline, training)
+MODULES = (atlas, evaluation, frames, leaks, leases, prediction, runs, sequences, splits, timeline, training)
 STARTS = ("MATCH", "MERGE", "CREATE", "UNWIND")
 
 
