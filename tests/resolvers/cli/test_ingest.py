@@ -91,6 +91,77 @@ def test_bad_input(tmp_path: Path, home: Path, options: tuple[str, ...], values:
     assert_refused(invoke(path, *options, "--json"), home, *said)
 
 
+def well(path: Path, *, periodic: bool = True, bad: int | None = None) -> Path:
+    """Two trajectories of 8×16 cells in The Well's layout; number `bad` has a NaN."""
+    energy = np.random.default_rng(0).random((2, 3, 16, 8)).astype(np.float32)
+    if bad is not None:
+        energy[bad, 1, 2, 5] = np.nan
+    with h5py.File(path, "w") as file:
+        file.attrs.update(n_trajectories=2, n_spatial_dims=2, grid_type="cartesian")
+        grid = file.create_group("dimensions")
+        grid.attrs["spatial_dims"] = ["x", "y"]
+        grid["time"], grid["x"], grid["y"] = np.arange(3.0), np.arange(16.0), np.arange(8.0)
+        fields = file.create_group("t0_fields")
+        fields.attrs["field_names"] = ["density"]
+        fields["density"] = energy
+        for dim in "xy" if periodic else "x":
+            edge = file.create_group(f"boundary_conditions/{dim}")
+            edge.attrs.update(associated_dims=[dim], bc_type="periodic")
+            edge["mask"] = np.ones(grid[dim].size, bool)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "said"),
+    [
+        (("--trajectory", "2"), {}, ("0 … 1 of f.hdf5", "got 2", "--trajectory")),
+        (("--trajectory", "-1"), {}, ("got -1",)),
+        (("--variable", "energy"), {}, ("'energy'", "density", "--variable")),
+        ((), {"periodic": False}, ("periodic along x and periodic along y", "open", "--any-boundaries")),
+        # the second trajectory is bad: the first is not taken either
+        ((), {"bad": 1}, ("f.hdf5", "nan", "(t=1, y=5, x=2)")),
+        (("--domain", "surface_temperature", "--units", "K"), {}, ("open along x", "got periodic")),
+    ],
+)
+def test_bad_files_of_the_well(tmp_path: Path, home: Path, options: tuple[str, ...], made: dict, said) -> None:
+    path = well(tmp_path / "f.hdf5", **made)
+    assert_refused(invoke(path, "--domain", "fluid_dynamics", *options), home, *said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--energy", "u*", "--units", "1"), ("the recipe 'u*'", "the end")),
+        (("--energy", "__import__('os').system('true')"), ("the recipe", "character")),
+        (("--energy", "9**9**9**9"), ("at least one variable",)),
+        (("--energy", "u*w", "--units", "1"), ("'w'", "u, v", "--energy")),
+        (("--energy", "0 - u", "--units", "1"), ("f.npz", "'energy'", "at least 0")),
+        (("--energy", "u/(u-u)", "--units", "1"), ("f.npz", "inf", "(t=0, y=0, x=0)")),
+        (("--energy", "u", "--variable", "u"), ("--variable or --energy",)),
+        (("--energy", "u", "--units", "K"), ("'K'", "fluid_dynamics")),
+        (("--variable", "u", "--velocity", "u"), ("two variables for --velocity", "'u'")),
+        (("--variable", "u", "--velocity", "u,v"), ("f.npz", "--dx and --dy")),
+        (("--variable", "u", "--velocity", "u,v", "--dx", "1"), ("--dx and --dy",)),
+        (("--variable", "u", "--context", "w"), ("'w'", "--context")),
+        (("--variable", "u", "--context", "v,hole"), ("f.npz", "nan", "'hole'", "(t=3, y=4, x=6)")),
+        (("--variable", "u", "--trajectory", "0"), ("a file of The Well",)),
+        (("--variable", "u", "--dt", "0"), ("--dt as a finite number above 0",)),
+    ],
+)
+def test_bad_recipes_and_contexts(tmp_path: Path, home: Path, options: tuple[str, ...], said) -> None:
+    u, v, hole = np.random.default_rng(0).random((3, 4, 8, 16))
+    hole[3, 4, 6] = np.nan
+    np.savez(tmp_path / "f.npz", u=u, v=v, hole=hole)
+    assert_refused(invoke(tmp_path / "f.npz", "--domain", "fluid_dynamics", *options), home, *said)
+
+
+def test_the_domain_that_a_file_says(tmp_path: Path, home: Path) -> None:
+    np.save(tmp_path / "f.npy", FIELD)
+    (tmp_path / "f.json").write_text('{"domain": "surface_temperature", "units": "K"}')
+    said = ("'surface_temperature', as f.npy says", "'fluid_dynamics'", "--domain surface_temperature")
+    assert_refused(invoke(tmp_path / "f.npy", "--domain", "fluid_dynamics"), home, *said)
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
 def test_truncated_hdf5(tmp_path: Path, home: Path, keep: float) -> None:
     path = write(tmp_path / "f.nc")
