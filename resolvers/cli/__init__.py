@@ -16,6 +16,7 @@ from typer.main import get_command, get_group
 COMMANDS = {
     "demo": "Simulate, train, predict and show what the graph says, in one go.",
     "ingest": "Take fields from a file into the graph.",
+    "export": "Write sequences to a file that others read.",
     "generate": "Simulate or perturb sequences, and say what they are like.",
     "physics": "Measure what perturbations do to energy and entropy.",
     "train": "Train a predictor of the next field.",
