@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from nvp.atlas.errors import BadData, BadScale
 from nvp.atlas.folder import Folder
@@ -208,3 +210,27 @@ def test_a_map_changed_behind_its_sidecar_is_not_hidden_by_the_cache(atlas: Ener
     np.save(Folder(atlas.folder.root).npy("fluid_dynamics", "run", 0), smooth().astype(np.float32)[..., None])
     with pytest.raises(BadData, match=r"0000\.npy"):
         atlas.precompute_pyramids("run/0", [64])
+
+
+# -- entropy across scales and under blur -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["spiky", "one-hot", "wide", "smooth"])
+def test_coarser_levels_lose_no_more_entropy_than_their_cells_can_hold(atlas: EnergyAtlasLoader, name: str) -> None:
+    """S(coarse) ≤ S(fine) ≤ S(coarse) + ln(cells per cell): the chain rule of entropy, whatever the field."""
+    fine = MAPS[name]
+    for factor in (2, 4):
+        mean = area_mean(fine, (fine.shape[0] // factor, fine.shape[1] // factor))
+        coarse, whole = atlas.compute_entropy(mean), atlas.compute_entropy(fine)
+        assert coarse <= whole + 1e-12
+        assert whole <= coarse + np.log(factor**2) + 1e-12
+
+
+def test_blur_raises_entropy_step_by_step(atlas: EnergyAtlasLoader) -> None:
+    energy = spiky(64, 64)
+    entropies = [
+        atlas.compute_entropy(energy if sigma == 0 else gaussian_filter(energy, sigma, mode="wrap"))
+        for sigma in (0, 0.5, 1, 2, 4, 8)
+    ]
+    assert all(later > earlier + 1e-3 for earlier, later in pairwise(entropies))
+    assert entropies[-1] < np.log(64 * 64)
