@@ -21,6 +21,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,9 +94,8 @@ async def _segments(
     for segment in facts.segments:
         uri, uid = segment["uri"], segment["uid"]
         found.checked["segments"] += 1
-        found.referenced.add(_key(uri))
-        if not store.path(uri).is_file():
-            found.add("missing_file", uid, uri, f"segment of sequence {facts.uid}: no file at {store.path(uri)}")
+        if not _there(store, uri, found):
+            found.add("missing_file", uid, uri, f"segment of sequence {facts.uid}: no such file in the store")
             continue
         try:
             if not verify:
@@ -123,8 +123,7 @@ def _frame(
     found.checked["snapshots"] += 1
     uri, _, place = frame.uri.partition("#")
     if not any(segment["uri"] == uri for segment in facts.segments):
-        found.referenced.add(_key(uri))
-        if not store.path(uri).is_file():
+        if not _there(store, uri, found):
             found.add("missing_file", frame.uid, frame.uri, f"t_index {frame.t_index} of sequence {facts.uid}: no file")
     elif uri in hashes:
         known = hashes[uri][int(place)] if int(place) < len(hashes[uri]) else "no frame"
@@ -196,9 +195,8 @@ async def _other_files(services: Services, found: Findings, *, verify: bool) -> 
         for uri, sha256 in ((node.uri, node.sha256), (node.spread_uri, node.spread_sha256)):
             if uri is None:
                 continue
-            found.referenced.add(_key(uri))
-            if not store.path(uri).is_file():
-                found.add("missing_file", node.uid, uri, f"{label} state: no file at {store.path(uri)}")
+            if not _there(store, uri, found):
+                found.add("missing_file", node.uid, uri, f"{label} state: no such file in the store")
             elif verify and (problem := await asyncio.to_thread(_array, store, uri, str(sha256))):
                 found.add(*problem[:1], node.uid, uri, problem[1])
 
@@ -222,7 +220,10 @@ async def _orphans(services: Services, found: Findings, progress: Progress | Non
             progress("files", found.checked["files"], 0)
         if bytes.fromhex(path.stem) in found.referenced:
             continue
-        changed = path.stat().st_mtime
+        try:
+            changed = path.stat().st_mtime
+        except FileNotFoundError:  # an ingest that was refused took it back
+            continue
         if (live is None or changed < live) and (path.suffix == ".h5" or changed < young):
             batch.append(path)
         if len(batch) == BATCH:
@@ -235,10 +236,13 @@ async def _orphans(services: Services, found: Findings, progress: Progress | Non
 async def _name(services: Services, paths: list[Path], found: Findings) -> None:
     known = await audit.segments_known(services.gateway, [path.stem for path in paths])
     for path in paths:
-        if path.stem not in known and path.exists():
-            hours = (time.time() - path.stat().st_mtime) / 3600
+        if path.stem in known:
+            continue
+        with suppress(FileNotFoundError):  # gone since
+            state = path.stat()
+            hours = (time.time() - state.st_mtime) / 3600
             uri = path.relative_to(services.store.root).as_posix()
-            found.add("orphan_file", "", uri, f"no node refers to it; {path.stat().st_size} bytes, {hours:.1f} h old")
+            found.add("orphan_file", "", uri, f"no node refers to it; {state.st_size} bytes, {hours:.1f} h old")
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -249,5 +253,11 @@ def _files(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _key(uri: str) -> bytes:
-    return bytes.fromhex(Path(uri.partition("#")[0]).stem)
+def _there(store: ArrayStore, uri: str, found: Findings) -> bool:
+    """Whether the file behind a node's uri is there; it is referred to, be it or not."""
+    try:
+        path = store.path(uri)
+    except FieldError:  # somebody wrote a uri that is none of this store
+        return False
+    found.referenced.add(bytes.fromhex(path.stem))
+    return path.is_file()

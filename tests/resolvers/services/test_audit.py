@@ -194,6 +194,14 @@ async def test_damaged_files_do_not_stop_the_audit(services: Services) -> None:
         assert await kinds(services, verify=verify) == {"damaged_file": 2}
 
 
+@pytest.mark.db
+async def test_uris_that_are_none_are_named(services: Services) -> None:
+    await services.gateway.write("MATCH (e:EnergySnapshot {t_index: 2}) SET e.uri = '../elsewhere#0'")
+    await services.gateway.write("MATCH (g:Segment {first: 6}) SET g.uri = 'segments/x.h5'")
+    # the frames of that segment lie where they lay, and its file is no orphan for that
+    assert await kinds(services, verify=True) == {"missing_file": 3}
+
+
 def test_what_no_run_covers() -> None:
     whole = range(3, 10)
     assert _without(whole, []) == [whole]
