@@ -25,6 +25,7 @@ COMMANDS = {
     "plot": "Draw sequences, files and predictions.",
     "similar": "List the snapshots that look most like one.",
     "audit": "Compare the files with the graph, or a folder with its catalog.",
+    "coord": "Put the free-energy coordinator to the test.",
     "runs": "List, show and cancel runs.",
     "serve": "Start Neo4j, the API and two workers.",
     "worker": "Start one worker.",
