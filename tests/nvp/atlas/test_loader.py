@@ -12,6 +12,7 @@ import pytest
 
 from nvp.atlas.canonical import canonical_bytes
 from nvp.atlas.errors import BadData, BadScale, NotInAtlas
+from nvp.atlas.folder import Folder
 from nvp.atlas.loader import EnergyAtlasLoader
 from nvp.atlas.metadata import EnergyMapMetadata
 from nvp.atlas.shapes import SEEDS, validate_shape
@@ -353,3 +354,25 @@ def test_shapes_are_multiples_of_8_and_the_seeds_list_is_a_preset(atlas: EnergyA
     assert validate_shape((256, 384), preset=SEEDS)
     assert not validate_shape((384, 128), preset=SEEDS)
     assert not validate_shape((512, 512), preset=SEEDS)
+
+
+def test_a_writer_that_dies_between_two_files_leaves_no_map(
+    atlas: EnergyAtlasLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, placed = Folder.place, []
+
+    def once(self: Folder, path: Path, content: bytes) -> None:
+        if placed:
+            raise KeyboardInterrupt
+        placed.append(path)
+        place(self, path, content)
+
+    monkeypatch.setattr(Folder, "place", once)
+    with pytest.raises(KeyboardInterrupt):
+        atlas.save_map(some_map(), None, "run/0")
+    # the map itself is there, but what makes it one of the atlas is not
+    assert placed[0].is_file()
+    assert atlas.folder.sequences(FLUID) == []
+    monkeypatch.undo()
+    atlas.save_map(some_map(), None, "run/0")
+    assert atlas.folder.sequences(FLUID) == ["run"]
