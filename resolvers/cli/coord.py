@@ -11,7 +11,7 @@ from nvp.errors import FieldError
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the free-energy coordinator to the test.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
