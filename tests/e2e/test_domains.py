@@ -111,25 +111,25 @@ def check_scores(scores: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(SIMULATORS))
 async def test_a_domain_is_generated_learnt_and_scored(name: str, services: Services) -> None:
-    rows = await generated(services, name, scale=32, steps=14)
+    rows = await generated(services, name, scale=32, steps=12, warm_up=20)
     for row in rows:
         await check_data(services, row)
     checkpoint = await trained(services, name, model="ridge")
     check_scores(await scored(services, checkpoint))
-    made = await predicted(services, checkpoint, rows[0], at=10, steps=2)
+    made = await predicted(services, checkpoint, rows[0], at=8, steps=2)
     assert [state.truth is not None for state in made.states] == [True, True]
     assert all(np.isfinite(list(state.scores.values())).all() for state in made.states)
+    if name == OPEN[0]:
+        await check_network(services, rows[0])
 
 
-@pytest.mark.parametrize("name", OPEN[:1])
-async def test_a_network_keeps_the_laws_of_an_open_domain(name: str, services: Services) -> None:
-    rows = await generated(services, name, scale=32, steps=14)
-    checkpoint = await trained(services, name, model="tiny", epochs=1)
+async def check_network(services: Services, row: SequenceRow) -> None:
+    """A network that has seen little keeps the laws all the same, where energy enters, leaves and is cooled away."""
+    checkpoint = await trained(services, row.domain, model="tiny", epochs=1)
     scores = await scored(services, checkpoint)
-    check_scores(scores)
     assert scores["conservation"]["residual"] < RESIDUAL
     assert scores["negative"]["share"] == 0
-    made = await predicted(services, checkpoint, rows[0], at=5, steps=6)
+    made = await predicted(services, checkpoint, row, at=5, steps=6)
     assert all(services.store.read_array(state.uri).min() >= 0 for state in made.states)
     assert all(state.total_energy > 0 for state in made.states)
 
