@@ -6,17 +6,25 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from nvp.dynamics.configs.active_matter import ActiveMatterConfig
+from nvp.dynamics.configs.astrophysics import AstrophysicsConfig
 from nvp.dynamics.configs.common import SimulationConfig
 from nvp.dynamics.configs.fluid import FluidConfig
+from nvp.dynamics.configs.plasma import PlasmaConfig
+from nvp.dynamics.configs.radiative_layer import NATIVE, RadiativeLayerConfig
 from nvp.errors import FieldError
 
 # domain → type of its simulator's configuration: a frozen dataclass with a default for each field
 CONFIGS: dict[str, type[SimulationConfig]] = {
+    "active_matter": ActiveMatterConfig,
+    "astrophysics": AstrophysicsConfig,
     "fluid_dynamics": FluidConfig,
+    "plasma_physics": PlasmaConfig,
+    "turbulent_radiative_layer": RadiativeLayerConfig,
 }
 
 # domain → grids with a name of their own, beside the squares of `scale`
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {"turbulent_radiative_layer": {"native": NATIVE}}
 
 
 def configure(domain: str, settings: Mapping[str, Any]) -> Any:

@@ -83,6 +83,74 @@ FLUID_DYNAMICS = register(
     )
 )
 
+PLASMA_PHYSICS = register(
+    DomainSpec(
+        name="plasma_physics",
+        title="Heat of a stirred plasma in a magnetic field",
+        closed=False,
+        second_law=False,
+        boundary_x="periodic",
+        boundary_y="periodic",
+        units="1",
+        dx=1.0,
+        dy=1.0,
+        dt=2.1,
+        source_model="resistive and viscous heating, eta j^2 + nu omega^2 >= 0",
+        reference="reduced magnetohydrodynamics, Strauss, Phys. Fluids 19, 134 (1976)",
+    )
+)
+
+ACTIVE_MATTER = register(
+    DomainSpec(
+        name="active_matter",
+        title="Heat of a dense suspension of swimmers",
+        closed=False,
+        second_law=False,
+        boundary_x="periodic",
+        boundary_y="periodic",
+        units="1",
+        dx=1.0,
+        dy=1.0,
+        dt=2.3,
+        source_model="power of the swimmers less a loss in proportion, -alpha |v|^2 - gamma E",
+        reference="Toner-Tu-Swift-Hohenberg, Wensink et al., PNAS 109, 14308 (2012)",
+    )
+)
+
+ASTROPHYSICS = register(
+    DomainSpec(
+        name="astrophysics",
+        title="Radiation energy in a stirred compressible gas",
+        closed=True,
+        # what converges piles up: div u != 0
+        second_law=False,
+        boundary_x="periodic",
+        boundary_y="periodic",
+        units="1",
+        dx=1.0,
+        dy=1.0,
+        dt=1.8,
+        reference="Levermore & Pomraning, ApJ 248, 321 (1981); Federrath et al., A&A 512, A81 (2010)",
+    )
+)
+
+TURBULENT_RADIATIVE_LAYER = register(
+    DomainSpec(
+        name="turbulent_radiative_layer",
+        title="Thermal energy of a cooling layer between hot and cold streams",
+        closed=False,
+        second_law=False,
+        boundary_x="periodic",
+        boundary_y="open",
+        units="1",
+        dx=1.0,
+        dy=1.0,
+        dt=2.1,
+        source_model="cooling of mixed gas, -lambda(E) E <= 0",
+        reference="Fielding et al., ApJL 894, L24 (2020)",
+    )
+)
+
 SURFACE_TEMPERATURE = register(
     DomainSpec(
         name="surface_temperature",

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nvp.dynamics.domain import Boundary
-from nvp.dynamics.transport import Faces, advance
+from nvp.dynamics.transport import Advanced, advance, mean_faces
 from nvp.dynamics.vorticity import faces_of_velocity
 
 
@@ -28,10 +28,15 @@ def carry(
     boundary_x: Boundary,
     boundary_y: Boundary,
     high_order: bool,
-) -> Float[Array, "n h w"]:
-    """n fields after `duration` in velocities and sources (Q >= 0 per unit time) that do not change."""
+) -> Advanced:
+    """n fields after `duration` in velocities and sources (Q per unit time) that do not change.
 
-    def one(e: Float[Array, "h w"], u: Float[Array, "h w 2"], q: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    Where Q takes energy away, it goes on to take the share of E that it takes now.
+    """
+    # to take more than e^20 away is to take all; a larger share would only cost sub-steps
+    most = 20 / jnp.asarray(duration, energy.dtype)
+
+    def one(e: Float[Array, "h w"], u: Float[Array, "h w 2"], q: Float[Array, "h w"]) -> Advanced:
         periodic = boundary_x == boundary_y == "periodic"
         faces = faces_of_velocity(u) if periodic else mean_faces(u, boundary_x, boundary_y)
         return advance(
@@ -39,17 +44,11 @@ def carry(
             faces,
             duration=duration,
             diffusivity=diffusivity,
-            source=q,
+            source=jnp.maximum(q, 0),
+            sink=jnp.clip(-q / jnp.where(e > 0, e, 1), 0, most),
             boundary_x=boundary_x,
             boundary_y=boundary_y,
             high_order=high_order,
-        ).energy
+        )
 
     return jax.vmap(one)(energy, velocity, source)
-
-
-def mean_faces(centres: Float[Array, "h w 2"], boundary_x: Boundary, boundary_y: Boundary) -> Faces:
-    """Velocity on the faces as the mean of the cells on both sides."""
-    u = jnp.pad(centres[..., 0], ((0, 0), (1, 1)), mode="wrap" if boundary_x == "periodic" else "edge")
-    v = jnp.pad(centres[..., 1], ((1, 1), (0, 0)), mode="wrap" if boundary_y == "periodic" else "edge")
-    return Faces(x=0.5 * (u[:, 1:] + u[:, :-1]), y=0.5 * (v[1:] + v[:-1]))

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nvp.atlas.series import Series
 from nvp.dynamics.configs.common import BATCH_CELLS, SimulationConfig
+from nvp.errors import FieldError
 
 C = TypeVar("C", bound=SimulationConfig)
 
@@ -67,6 +68,12 @@ def simulate(
 
 def _series(domain: str, config: SimulationConfig, batch: Trajectory) -> list[Series]:
     energy, source, outflow = np.asarray(batch.energy), np.asarray(batch.source_total), np.asarray(batch.outflow_total)
+    if not np.isfinite(energy).all():
+        raise FieldError(
+            "UNSTABLE",
+            f"expected a flow that flow_step {config.flow_step} resolves, got one of {domain} that grew without bound.",
+            next_step="Use a smaller flow_step, a higher viscosity or a weaker force.",
+        )
     context = {name: np.asarray(values) for name, values in batch.context.items()}
     parameters = {name: np.asarray(values) for name, values in batch.parameters.items()}
     return [

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import PRNGKeyArray
 
 from nvp.atlas.series import Series
-from nvp.dynamics import fluid
+from nvp.dynamics import active_matter, astrophysics, fluid, plasma, radiative_layer
 from nvp.dynamics.config import configure
 
 
@@ -31,7 +31,11 @@ class Simulator(Protocol):
 
 
 SIMULATORS: dict[str, Simulator] = {
+    "active_matter": active_matter.simulate,
+    "astrophysics": astrophysics.simulate,
     "fluid_dynamics": fluid.simulate,
+    "plasma_physics": plasma.simulate,
+    "turbulent_radiative_layer": radiative_layer.simulate,
 }
 
 

@@ -28,6 +28,8 @@ GHOSTS = 2
 # share of the largest positive sub-step that is used: room for round-off
 SAFETY = 0.9
 
+# sub-steps of one call: a flow that would need more has blown up, and E is then no number
+MOST_SUB_STEPS = 10_000
 
 # E, net outflow so far and what Q added so far, per cell (a zero where there is no Q)
 _State = tuple[Float[Array, "h w"], Float[Array, ""], Float[Array, "..."]]
@@ -43,9 +45,9 @@ class Faces(NamedTuple):
 class Advanced(NamedTuple):
     """E after a while, what left through open edges meanwhile, and what Q added: ∑∫Q dt as the scheme has it."""
 
-    energy: Float[Array, "h w"]
-    outflow: Float[Array, ""]
-    source: Float[Array, ""]
+    energy: Float[Array, "*n h w"]
+    outflow: Float[Array, "*n"]
+    source: Float[Array, "*n"]
 
 
 def advance(
@@ -67,7 +69,10 @@ def advance(
     """
     duration = jnp.asarray(duration, energy.dtype)
     rate = positivity_rate(faces, diffusivity, sink)
-    count = jnp.ceil(duration * rate / SAFETY).astype(jnp.int32)
+    needed = jnp.ceil(duration * rate / SAFETY)
+    # false, too, where the velocity is no number
+    possible = needed <= MOST_SUB_STEPS
+    count = jnp.where(possible, needed, 0).astype(jnp.int32)
     step = duration / jnp.maximum(count, 1).astype(energy.dtype)
     # a second array goes round the loop only where there is a Q
     nothing = jnp.zeros((), energy.dtype)
@@ -92,7 +97,14 @@ def advance(
         )
 
     end, outflow, given = jax.lax.fori_loop(0, count, heun, (energy, nothing, added))
-    return Advanced(end, outflow, total(given))
+    return Advanced(jnp.where(possible, end, jnp.nan), outflow, total(given))
+
+
+def mean_faces(centres: Float[Array, "h w 2"], boundary_x: Boundary, boundary_y: Boundary) -> Faces:
+    """Velocity on the faces as the mean of the cells on both sides; at walls and open edges that of the edge's cell."""
+    u = jnp.pad(centres[..., 0], ((0, 0), (1, 1)), mode="wrap" if boundary_x == "periodic" else "edge")
+    v = jnp.pad(centres[..., 1], ((1, 1), (0, 0)), mode="wrap" if boundary_y == "periodic" else "edge")
+    return Faces(x=0.5 * (u[:, 1:] + u[:, :-1]), y=0.5 * (v[1:] + v[:-1]))
 
 
 def positivity_rate(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Complex, Float
 
 from nvp.dynamics.exponential import integrator, resolved
 from nvp.dynamics.spectral import spectral, wavenumbers
-from nvp.dynamics.transport import Faces
+from nvp.dynamics.transport import Faces, mean_faces
 
 
 @spectral
@@ -80,10 +80,13 @@ def face_velocity(psi: Complex[Array, "h w_half"], shape: tuple[int, int]) -> Fa
 
 @spectral
 def faces_of_velocity(centres: Float[Array, "h w 2"]) -> Faces:
-    """Velocity through the faces of a periodic field, from that at the centres: its rotational part and its mean."""
+    """Velocity through the faces of a periodic field, from that at the centres; its curl adds no divergence."""
     h, w, _ = centres.shape
     ky, kx = wavenumbers(h, w)
     u, v = centres[..., 0], centres[..., 1]
     vorticity = jnp.fft.irfft2(1j * kx * jnp.fft.rfft2(v) - 1j * ky * jnp.fft.rfft2(u), s=(h, w))
-    faces = face_velocity(stream_function(vorticity), (h, w))
-    return Faces(x=faces.x + u.mean(), y=faces.y + v.mean())
+    psi = stream_function(vorticity)
+    rotational = face_velocity(psi, (h, w))
+    # what is not rotation (mean, divergence) has no stream function: it comes from the cells on both sides
+    rest = mean_faces(centres - velocity(psi, (h, w)), "periodic", "periodic")
+    return Faces(x=rotational.x + rest.x, y=rotational.y + rest.y)

@@ -6,7 +6,7 @@ All are `Forecaster`s. They claim nothing about their error, hence their log_var
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,14 +60,14 @@ class KnownPhysics:
                 f"expected an energy with a known velocity, got a series of {spec.name!r} without.",
                 next_step="Leave this baseline out.",
             )
-        energy, made = jnp.asarray(_padded(window.history[:, -1, ..., 0])), []
+        energy, made, left = jnp.asarray(_padded(window.history[:, -1, ..., 0])), [], []
         for lead in range(steps):
             told = {
                 name: _padded(values[:, -1] if lead == 0 or forcing == "frozen" else window.forcing[name][:, lead - 1])
                 for name, values in window.context.items()
             }
             source = jnp.asarray(told["source"][..., 0]) if "source" in told else jnp.zeros_like(energy)
-            energy = carry(
+            end = carry(
                 energy,
                 jnp.asarray(told["velocity"]),
                 source,
@@ -77,8 +77,10 @@ class KnownPhysics:
                 boundary_y=spec.boundary_y,
                 high_order=self.high_order,
             )
+            energy = end.energy
             made.append(np.asarray(energy)[: len(window)])
-        return _claim_nothing(np.stack(made, axis=1)[..., None])
+            left.append(np.asarray(end.outflow)[: len(window)])
+        return replace(_claim_nothing(np.stack(made, axis=1)[..., None]), outflow=np.stack(left, axis=1))
 
 
 def _padded(values: Float32[np.ndarray, "n *rest"]) -> Float32[np.ndarray, "m *rest"]:

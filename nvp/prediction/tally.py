@@ -82,7 +82,8 @@ class Tally:
         if spec.second_law:
             self.note("entropy model", second_law_violated(predicted, before))
             self.note("entropy data", second_law_violated(after, before))
-        if spec.closed or "source" in series.context:
+        # without Q, or with a Q that is known, the model can be held to its account
+        if spec.closed or spec.source_model == "none" or "source" in series.context:
             given = _known_source(series, starts)
             self.note("first model", np.abs(first_law_residual(predicted, before, source=given, outflow=outflow)))
             self.note("first data", _own_residual(series, starts, spec))

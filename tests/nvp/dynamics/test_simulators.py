@@ -12,6 +12,8 @@ from nvp.dynamics.configs.fluid import FluidConfig
 from nvp.dynamics.domain import domain
 from nvp.dynamics.simulators import SIMULATORS, simulator
 from nvp.errors import FieldError
+from nvp.prediction.baselines import Persistence
+from nvp.prediction.evaluation import evaluate
 
 SETTINGS = {"scale": 32, "steps": 12}
 
@@ -45,6 +47,16 @@ def test_energy_obeys_the_first_law_and_stays_positive(made: list[Series]) -> No
         expected = totals[0] + np.cumsum(series.source_total) - np.cumsum(series.outflow_total)
         np.testing.assert_allclose(totals, expected, rtol=1e-6)
         assert series.energy.min() >= 0
+
+
+def test_source_of_the_frames_adds_up_to_what_was_added_between_them(made: list[Series]) -> None:
+    """Q is known at the frames, hence the trapezoidal rule is near ∑∫Q dt of each step; nothing is added before."""
+    for series in made:
+        q = series.context["source"].astype(np.float64) if "source" in series.context else np.zeros((12, 1, 1, 1))
+        per_frame, size = q.sum(axis=(1, 2, 3)), np.abs(q).sum(axis=(1, 2, 3)).mean()
+        rule = 0.5 * series.dt * (per_frame[1:] + per_frame[:-1])
+        assert series.source_total[0] == 0
+        np.testing.assert_allclose(series.source_total[1:], rule, atol=0.05 * series.dt * size)
 
 
 def test_entropy_rises_where_the_domain_says_so(name: str, made: list[Series]) -> None:
@@ -86,6 +98,18 @@ def test_time_step_leaves_something_to_predict(made: list[Series]) -> None:
     assert vrmse.mean() >= 0.2
     linear = 2 * now - old
     assert 1 - np.sqrt(((linear - truth) ** 2).sum() / ((truth - now) ** 2).sum()) <= 0.5
+
+
+def test_known_physics_beats_persistence_and_the_law_is_kept(name: str, made: list[Series]) -> None:
+    """Told the velocity and source of time t, both reference solvers know more than nothing."""
+    judged = evaluate(Persistence(), made[2:], fit=made[:2])
+    upwind, frozen = judged.baselines["upwind"], judged.baselines["frozen"]
+    assert upwind is not None
+    assert frozen is not None
+    assert upwind.pooled > 0.3
+    assert frozen.pooled > 0.4
+    assert judged.first_law is not None
+    assert judged.first_law.data < 1e-6
 
 
 def test_progress_may_stop_it(name: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nvp.atlas.series import Series
-from nvp.dynamics.config import FluidConfig
+from nvp.dynamics.config import configure
 from nvp.dynamics.fluid import simulate
 from nvp.errors import FieldError
 from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
@@ -37,7 +37,7 @@ class Truthful:
 
 @pytest.fixture(scope="module")
 def series() -> list[Series]:
-    return simulate(FluidConfig(scale=32, steps=8), jax.random.key(5), sequences=4)
+    return simulate(configure("fluid_dynamics", {"scale": 32, "steps": 8}), jax.random.key(5), sequences=4)
 
 
 @pytest.fixture(scope="module")
