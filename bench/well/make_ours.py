@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nvp.atlas.export import export
+from nvp.atlas.formats.export import export
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nvp.atlas.folder import Folder
-from nvp.atlas.sequence import AtlasSequence, open_sequence
+from nvp.atlas.maps.folder import Folder
+from nvp.atlas.maps.sequence import AtlasSequence, open_sequence
 from nvp.atlas.temporary import is_abandoned
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from nvp.atlas.imported import Imported, as_field
-from nvp.atlas.units import conversion
+from nvp.atlas.formats.imported import Imported, as_field
+from nvp.atlas.formats.units import conversion
 from nvp.dynamics.domain import DomainSpec
 from nvp.errors import FieldError
 

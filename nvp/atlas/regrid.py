@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
-from nvp.atlas.imported import Imported
+from nvp.atlas.formats.imported import Imported
 from nvp.errors import FieldError
 
 Fit = Literal["crop", "regrid"]

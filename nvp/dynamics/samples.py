@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
 from nvp.atlas.series import Series
 from nvp.dynamics.perturbed import Step
 

@@ -20,11 +20,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nvp.atlas import reader
-from nvp.atlas.gradients import Geometry
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
-from nvp.atlas.pyramids import level
+from nvp.atlas.maps import reader
+from nvp.atlas.maps.gradients import Geometry
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
+from nvp.atlas.maps.pyramids import level
 
 DOMAIN = "fluid_dynamics"
 COLD = "posix_fadvise(POSIX_FADV_DONTNEED) on each file after fsync, files opened anew"

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from graph.queries.newest import newest_sequence
-from nvp.atlas.importers import Wanted
+from nvp.atlas.formats.importers import Wanted
 from nvp.errors import FieldError
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, console, emit, run

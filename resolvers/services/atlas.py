@@ -25,9 +25,9 @@ from graph.queries import atlas as queries
 from graph.queries import timeline
 from graph.queries.timeline import SequenceRow
 from graph.settings import Settings
-from nvp.atlas.metadata import EnergyMapMetadata
-from nvp.atlas.port import Known
-from nvp.atlas.sequence import Located
+from nvp.atlas.maps.metadata import EnergyMapMetadata
+from nvp.atlas.maps.port import Known
+from nvp.atlas.maps.sequence import Located
 from nvp.atlas.series import Series
 from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class GraphAtlas:
-    """`nvp.atlas.port.AtlasGraph` over Neo4j and the array store; close it, or use it as a context."""
+    """`nvp.atlas.maps.port.AtlasGraph` over Neo4j and the array store; close it, or use it as a context."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graph.queries import timeline
-from nvp.atlas.export import Format, export, format_of, refuse_existing
+from nvp.atlas.formats.export import Format, export, format_of, refuse_existing
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError

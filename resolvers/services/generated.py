@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.queries.sequences import NewSequence
-from nvp.atlas.loader import EnergyAtlasLoader
+from nvp.atlas.maps.loader import EnergyAtlasLoader
 from nvp.atlas.series import Series
 from nvp.dynamics import perturbed
 from nvp.dynamics.kinds import make

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nvp.atlas.checks import check_boundaries, check_values, in_units_of
-from nvp.atlas.imported import Imported
-from nvp.atlas.importers import Wanted, read_file, trajectories
-from nvp.atlas.recipe import parse_recipe
+from nvp.atlas.formats.imported import Imported
+from nvp.atlas.formats.importers import Wanted, read_file, trajectories
+from nvp.atlas.formats.recipe import parse_recipe
 from nvp.atlas.regrid import Fit, fit
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import domain as registered_domain

@@ -16,7 +16,7 @@ import numpy as np
 from graph.errors import GraphError
 from graph.queries import prediction, timeline
 from nvp.atlas.checks import check_values
-from nvp.atlas.importers import Wanted, read_file
+from nvp.atlas.formats.importers import Wanted, read_file
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DOMAINS, DomainSpec, domain
 from nvp.errors import FieldError

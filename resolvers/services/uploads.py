@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from graph.errors import GraphError, NotFound
 from nvp.atlas.checks import check_values
-from nvp.atlas.imported import Imported
+from nvp.atlas.formats.imported import Imported
 from nvp.atlas.regrid import SIDE
 from nvp.atlas.store import ArrayStore
 from nvp.atlas.time_axis import TimeAxis, from_times

@@ -14,8 +14,8 @@ import pytest
 from nvp.atlas import catalog
 from nvp.atlas.canonical import digest
 from nvp.atlas.catalog import Defect, Entry
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
 from nvp.errors import FieldError
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nvp.atlas.checks import check_units, check_values
-from nvp.atlas.imported import Imported
+from nvp.atlas.formats.imported import Imported
 from nvp.atlas.time_axis import without_times
 from nvp.dynamics.domain import DomainSpec
 from nvp.errors import FieldError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvp.atlas.imported import Imported
+from nvp.atlas.formats.imported import Imported
 from nvp.atlas.regrid import fit, nearest, overlaps, regrid
 from nvp.atlas.time_axis import without_times
 from nvp.errors import FieldError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nvp.atlas.loader import EnergyAtlasLoader
+from nvp.atlas.maps.loader import EnergyAtlasLoader
 from nvp.dynamics import perturbed
 from nvp.dynamics.domain import DOMAINS
 from nvp.dynamics.kinds import configure_kind, domains, make

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
 from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
 from nvp.model.config import config_for

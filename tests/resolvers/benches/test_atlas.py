@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.windows import Windows
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.windows import Windows
 from resolvers.benches.atlas import AtlasConfig, bench_atlas
 
 SMALL = AtlasConfig(sequences=2, frames=30, scale=16, window=4, batch=4, maps=2, pyramid_scale=32, repeats=2)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from graph.gateway import Gateway
 from graph.settings import Settings
-from nvp.atlas.loader import EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from resolvers.cli import audit

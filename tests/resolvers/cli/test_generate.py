@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from nvp.atlas.loader import EnergyAtlasLoader
+from nvp.atlas.maps.loader import EnergyAtlasLoader
 from nvp.dynamics.config import CONFIGS
 from nvp.thermo import generation_report
 from resolvers.cli import generate

@@ -13,10 +13,10 @@ import pytest
 
 from graph.gateway import Gateway
 from graph.settings import Settings
-from nvp.atlas.errors import NotInAtlas
-from nvp.atlas.loader import AtlasWarning, EnergyAtlasLoader
-from nvp.atlas.metadata import EnergyMapMetadata
-from nvp.atlas.port import AtlasGraph
+from nvp.atlas.maps.errors import NotInAtlas
+from nvp.atlas.maps.loader import AtlasWarning, EnergyAtlasLoader
+from nvp.atlas.maps.metadata import EnergyMapMetadata
+from nvp.atlas.maps.port import AtlasGraph
 from resolvers.services.atlas import GraphAtlas
 from tests.conftest import free_port
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graph.errors import GraphError, NotFound
-from nvp.atlas.importers import Wanted, read_file
+from nvp.atlas.formats.importers import Wanted, read_file
 from nvp.atlas.series import Series
 from nvp.errors import FieldError
 from resolvers.services.context import Services

@@ -1,0 +1,1 @@
+"""The atlas without a graph: energy maps in a folder, their loader, pyramids and gradients."""
