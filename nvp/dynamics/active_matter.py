@@ -14,7 +14,7 @@ into lattices of vortices where only few of them fit.
 
 Measured with the default configuration, 5 sequences of 50 frames at 64²: persistence VRMSE 0.38, fidelity of linear
 extrapolation 0.15; told velocity and Q of time t alone, this transport step reaches 0.81 and a first-order upwind step
-0.64. ΣE misses its sources by 1e-8 of itself. One core makes a sequence in 0.7 s.
+0.64. ΣE misses its sources by 1e-8 of itself. One core makes a sequence in 0.9 s.
 
 References: Wensink et al., PNAS 109, 14308 (2012); Dunkel et al., New J. Phys. 15, 045016 (2013), stability of the
 uniform states; Toner & Tu, Phys. Rev. E 58, 4828 (1998).
