@@ -1,12 +1,18 @@
 """`astrophysics`: radiation energy in a stirred compressible gas, carried with it and diffused by scattering.
 
-    ∂u/∂t + u·∇u = ν∇²u − αu + f          pressureless flow, ∇·u ≠ 0: fronts and voids (`stirring.py` makes f)
-    ∂E/∂t + ∇·(uE) = κ∇²E                  grey equilibrium diffusion; the work of radiation pressure is left out
+    ∂u/∂t + u·∇u = ν∇²u + ν_b∇(∇·u) − αu + f     pressureless flow, ∇·u ≠ 0: fronts and voids (`stirring.py` makes f)
+    ∂E/∂t + ∇·(uE) = κ∇²E                         grey equilibrium diffusion; the work of radiation pressure is left out
 
 on a periodic rectangle. The flow runs pseudo-spectrally (`exponential.py`), E by finite volumes (`transport.py`) in the
 mean velocities of the cells on both sides of each face. The domain is closed: ΣE is constant; but what converges piles
-up, hence spatial entropy may fall. κ spreads a front's E over κ/(jump of u) cells, ν the front itself, so that both
-bound how far E piles up.
+up, hence spatial entropy may fall. κ spreads a front's E over κ/(jump of u) cells, the viscosities the front itself,
+so that they bound how far E piles up: the highest E of a frame stays near 6 times the mean at 64², 10 times at 256².
+A bulk viscosity, which acts on the divergence alone, stands for the pressure that would resist compression.
+
+Measured with the default configuration, 5 sequences of 50 frames at 64², 128² and 256²: persistence VRMSE 0.39, 0.38
+and 0.40, fidelity of linear extrapolation 0.01, 0.01 and 0.00; told the velocity of time t alone, this transport step
+reaches a pooled fidelity of 0.76 and a first-order upwind step 0.69. ΣE drifts by 1e-8. One core makes a sequence at
+64² in 1 to 2 s.
 
 References: Levermore & Pomraning, ApJ 248, 321 (1981), grey flux-limited diffusion, here in its thick limit; Federrath
 et al., A&A 512, A81 (2010), stirring; Burgers, Adv. Appl. Mech. 1, 171 (1948).

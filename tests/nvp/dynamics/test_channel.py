@@ -83,3 +83,13 @@ def test_flow_relaxes_to_its_shear_and_is_turned_by_a_torque() -> None:
     # what has no x in it moves nothing: dω/dt = (Ω − ω)/τ + g
     expected = (1 - np.exp(-1)) * (shear[:, None] + 5 * torque)
     np.testing.assert_allclose(end[2:-2], jnp.broadcast_to(expected, (32, 16))[2:-2], atol=2e-4)
+
+
+def test_the_cross_stream_carries_the_vorticity() -> None:
+    def strip(middle: float) -> jax.Array:
+        return jnp.asarray(np.exp(-(((np.arange(48) + 0.5 - middle) / 4) ** 2))[:, None] * np.ones(16), jnp.float32)
+
+    # what has no x in it moves nothing but itself along x: it goes down with V = −0.5
+    flow = channel.stepper(shape=(48, 16), step=0.5, viscosity=0.0, cross=-0.5)
+    end = jax.lax.fori_loop(0, 24, lambda _, omega: flow(omega), strip(28.0))
+    np.testing.assert_allclose(end, strip(22.0), atol=1e-3)
