@@ -163,7 +163,8 @@ async def test_what_the_graph_lost_is_named_and_comes_back(services: Services, n
 
 @pytest.mark.db
 async def test_orphans_are_spared_while_they_may_be_wanted(services: Services) -> None:
-    old, young = plant_file(services.store, age_s=2 * 86_400), plant_file(services.store)
+    # older by seconds than the run below, whose start is known to the second
+    old, young = plant_file(services.store, age_s=2 * 86_400), plant_file(services.store, age_s=5.0)
     uploaded = plant_file(services.store, kind="objects", suffix=".npy")
     left = plant_file(services.store, age_s=3 * 86_400, kind="objects", suffix=".npy")
     found = await audit_graph(services)
