@@ -76,6 +76,12 @@ async def export_sequences(
             f"expected sequences of one domain, got {', '.join(sorted({row.domain for row in rows}))}.",
             next_step="Export each domain to a file of its own.",
         )
+    if len({row.origin for row in rows}) > 1:
+        raise FieldError(
+            "NOT_ONE_FILE",
+            "expected observed or simulated sequences, got both.",
+            next_step="Export the observed ones and the simulated ones to files of their own.",
+        )
     series: list[Series] = []
     size = 0
     for row in rows:
@@ -96,7 +102,8 @@ async def export_sequences(
         if progress:
             progress(len(series), len(rows))
     spec = registered_domain(rows[0].domain)
-    await asyncio.to_thread(export, request.path, series, spec, form, force=request.force)
+    simulated = rows[0].origin == "Simulated"
+    await asyncio.to_thread(export, request.path, series, spec, form, force=request.force, simulated=simulated)
     _, H, W, _ = series[0].energy.shape
     return ExportReport(
         path=str(request.path),

@@ -79,6 +79,8 @@ class Prepared:
     source: str
     recipe: Mapping[str, Any]
     parts: tuple[Series, ...]
+    # the file says that it came out of a simulator of ours
+    simulated: bool = False
 
 
 def each(request: IngestRequest) -> tuple[IngestRequest, ...]:
@@ -121,6 +123,7 @@ def prepare(request: IngestRequest) -> Prepared:
         source=source,
         recipe={"variable": field.variable, "units": field.units, **fitted, **_made(request, read)},
         parts=field.series(domain=spec.name),
+        simulated=read.simulated,
     )
 
 

@@ -84,7 +84,7 @@ async def ingest_prepared(services: Services, prepared: Prepared, progress: Prog
         services,
         sequence,
         prepared.parts,
-        label="Observed",
+        label="Simulated" if prepared.simulated else "Observed",
         append=prepared.request.append,
         replace=prepared.request.replace,
         progress=progress,

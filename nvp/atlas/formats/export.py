@@ -59,8 +59,18 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise FieldError("FILE_EXISTS", f"expected no file at {path}, found one.", next_step="Replace it by --force.")
 
 
-def export(path: Path, series: Sequence[Series], domain: DomainSpec, form: Format, *, force: bool = False) -> None:
+def export(
+    path: Path,
+    series: Sequence[Series],
+    domain: DomainSpec,
+    form: Format,
+    *,
+    force: bool = False,
+    simulated: bool = False,
+) -> None:
     """Write `series` of `domain` to `path`; only The Well's layout takes several.
+
+    `simulated` is kept in the file: whoever reads it back must not take a simulation for an observation.
 
     Raises `FieldError` where the file is there (unless `force`), cannot be written or does not hold such series.
     """
@@ -68,7 +78,11 @@ def export(path: Path, series: Sequence[Series], domain: DomainSpec, form: Forma
     if form == "well":
         from nvp.atlas.formats.well_write import write_well
 
-        place(path, lambda temporary: write_well(temporary, series, domain, name=domain.name), force=force)
+        place(
+            path,
+            lambda temporary: write_well(temporary, series, domain, name=domain.name, simulated=simulated),
+            force=force,
+        )
         return
     if len(series) != 1:
         raise FieldError(
@@ -76,12 +90,13 @@ def export(path: Path, series: Sequence[Series], domain: DomainSpec, form: Forma
             f"expected one sequence for a file of format {form}, got {len(series)}.",
             next_step="Export each by itself, or all by --format well.",
         )
-    writers: dict[str, Callable[[Path, Series, DomainSpec], None]] = {
+    writers: dict[str, Callable[[Path, Series, DomainSpec, str], None]] = {
         "npz": _write_npz,
         "netcdf": _write_netcdf,
         "zarr": _write_zarr,
     }
-    place(path, lambda temporary: writers[form](temporary, series[0], domain), force=force)
+    note = _note(series[0], domain, simulated=simulated)
+    place(path, lambda temporary: writers[form](temporary, series[0], domain, note), force=force)
 
 
 def place(path: Path, write: Callable[[Path], object], *, force: bool) -> None:
@@ -133,33 +148,33 @@ def _replace_folder(temporary: Path, path: Path, *, force: bool) -> None:
         aside.unlink()
 
 
-def _write_npz(path: Path, series: Series, domain: DomainSpec) -> None:
+def _write_npz(path: Path, series: Series, domain: DomainSpec, note: str) -> None:
     arrays = {ENERGY: series.energy, **series.context}
     arrays |= {name: values for name in TOTALS if (values := getattr(series, name)) is not None}
     if series.valid_time is not None:
         arrays["valid_time"] = series.valid_time.astype("datetime64[ns]")
     with path.open("xb") as file:
-        members: dict[str, Any] = {"dt": series.dt, "units": domain.units, KEY: _note(series, domain), **arrays}
+        members: dict[str, Any] = {"dt": series.dt, "units": domain.units, KEY: note, **arrays}
         np.savez(file, **members)
 
 
-def _write_netcdf(path: Path, series: Series, domain: DomainSpec) -> None:
+def _write_netcdf(path: Path, series: Series, domain: DomainSpec, note: str) -> None:
     from nvp.atlas.formats.export_xarray import write_netcdf
 
-    write_netcdf(path, series, domain, _note(series, domain))
+    write_netcdf(path, series, domain, note)
 
 
-def _write_zarr(path: Path, series: Series, domain: DomainSpec) -> None:
+def _write_zarr(path: Path, series: Series, domain: DomainSpec, note: str) -> None:
     from nvp.atlas.formats.export_xarray import write_zarr
 
-    write_zarr(path, series, domain, _note(series, domain))
+    write_zarr(path, series, domain, note)
 
 
-def _note(series: Series, domain: DomainSpec) -> str:
+def _note(series: Series, domain: DomainSpec, *, simulated: bool) -> str:
     for name in (*TOTALS, ENERGY, KEY, "valid_time", "time", "dt", "units", "x", "y"):
         if name in series.context:
             raise FieldError("BAD_CONTEXT", f"expected context of other names than {name!r}.")
-    return note_of(series, units=domain.units, variable=ENERGY).to_text()
+    return note_of(series, units=domain.units, variable=ENERGY, simulated=simulated).to_text()
 
 
 def _flush(path: Path) -> None:

@@ -102,7 +102,14 @@ class _Npz:
         else:
             time = without_times(len(values), dt=dt)
         units = str(self._get("units")) if "units" in self.archive else ""
-        return Imported(file=self.file, variable=name, units=units, values=values, time=time)
+        return Imported(
+            file=self.file,
+            variable=name,
+            units=units,
+            values=values,
+            time=time,
+            simulated=note is not None and note.simulated,
+        )
 
     def _note(self) -> Note | None:
         return parse_note(str(self._get(KEY)), self.file) if KEY in self.archive else None

@@ -130,7 +130,15 @@ class CFSource:
         note = self._note()
         if note is not None:
             return [note.variable]
-        return [name for name in self.present() if len(self.dataset[name.removeprefix(self.prefix)].dims) >= 3]
+        # edges of cells are coordinates, not fields
+        edges = {str(array.attrs.get("bounds", "")) for array in self.dataset.variables.values()}
+        rank = {
+            name: self.dataset[own].ndim
+            for name in self.present()
+            if (own := name.removeprefix(self.prefix)) not in edges
+        }
+        # a single state has no axis of time
+        return [n for n, ndim in rank.items() if ndim >= 3] or [n for n, ndim in rank.items() if ndim == 2]
 
     def read(self, name: str) -> Imported:
         note = self._note()
@@ -148,6 +156,7 @@ class CFSource:
             values=as_field(array.values)[..., None],
             time=_time(array, self.file, self.default_dt),
             spacing=_spacing(array),
+            simulated=note is not None and note.simulated,
         )
 
     def _note(self) -> Note | None:

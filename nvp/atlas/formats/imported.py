@@ -43,6 +43,8 @@ class Imported:
     formed_from: Mapping[str, str] = field(default_factory=dict)
     # the kind of field, where the file says it
     domain: str | None = None
+    # it says that it came out of a simulator of ours
+    simulated: bool = False
     # what the file says of the grid and of its edges along x and y
     spacing: Spacing | None = None
     boundaries: tuple[str, str] | None = None

@@ -1,7 +1,7 @@
 """The note in an exported file: what its arrays do not say, so that reading gives the very series that was written.
 
     {"format": "fieldgraph series 1", "domain": …, "units": …, "variable": …, "context": […], "parameters": {…},
-     "dt": …, "first": …}
+     "dt": …, "first": …, "simulated": …}
 
 `context` names the arrays that lie beside the field. Other readers may ignore the note: the arrays speak for
 themselves.
@@ -41,13 +41,15 @@ class Note:
     dt: float
     # absolute step of the first frame
     first: int
+    # it came out of a simulator, so that no reader takes it for an observation
+    simulated: bool = False
 
     def to_text(self) -> str:
         """As JSON."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
 
 
-def note_of(series: Series, *, units: str, variable: str = "energy") -> Note:
+def note_of(series: Series, *, units: str, variable: str = "energy", simulated: bool = False) -> Note:
     """The note on a series, whose context may not have the field's own name."""
     return Note(
         domain=series.domain,
@@ -57,6 +59,7 @@ def note_of(series: Series, *, units: str, variable: str = "energy") -> Note:
         parameters={name: float(value) for name, value in sorted(series.parameters.items())},
         dt=float(series.dt),
         first=int(series.first),
+        simulated=simulated,
     )
 
 
@@ -74,8 +77,14 @@ def parse_note(text: str, file: str) -> Note:
             parameters={str(name): float(value) for name, value in said.pop("parameters").items()},
             dt=float(said.pop("dt")),
             first=int(said.pop("first")),
+            simulated=said.pop("simulated", False),
         )
-        if said or not (note.dt > 0 and math.isfinite(note.dt)) or abs(note.first) > 2**53:
+        if (
+            said
+            or not isinstance(note.simulated, bool)
+            or not (note.dt > 0 and math.isfinite(note.dt))
+            or abs(note.first) > 2**53
+        ):
             raise ValueError("entries out of range")
         return note
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -114,6 +123,7 @@ def noted(
         values=field,
         time=TimeAxis(note.dt, ((0, T, note.first),), valid_time),
         domain=note.domain,
+        simulated=note.simulated,
         context=values,
         parameters=note.parameters,
         source_total=totals.get("source_total"),

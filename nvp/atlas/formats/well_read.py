@@ -111,6 +111,7 @@ class _Well:
             values=self._values(self._fields()[name], T),
             time=time,
             spacing=spacing,
+            simulated=note is not None and note.simulated,
             boundaries=self.boundaries(),
             context=context,
             parameters=parameters,

@@ -26,7 +26,7 @@ _ORDERS = {1: 0, 2: 1, 4: 2}
 _TEXT = h5py.string_dtype()
 
 
-def write_well(path: Path, series: Sequence[Series], domain: DomainSpec, *, name: str) -> None:
+def write_well(path: Path, series: Sequence[Series], domain: DomainSpec, *, name: str, simulated: bool = False) -> None:
     """Write `series` of one grid, step and length as the trajectories of a new file; `name` is the data set's.
 
     Raises `FieldError` where they differ in what all trajectories share.
@@ -56,7 +56,7 @@ def write_well(path: Path, series: Sequence[Series], domain: DomainSpec, *, name
         _write_scalars(file, series)
         _write_fields(file, series)
         group = file.create_group(KEY)
-        notes = [note_of(one, units=domain.units, variable=ENERGY).to_text() for one in series]
+        notes = [note_of(one, units=domain.units, variable=ENERGY, simulated=simulated).to_text() for one in series]
         group.create_dataset("notes", data=np.array(notes, dtype=object), dtype=_TEXT)
         if head.valid_time is not None:
             times = np.stack([np.asarray(one.valid_time).astype("datetime64[ns]").astype("<i8") for one in series])

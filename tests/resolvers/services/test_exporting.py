@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graph.errors import GraphError, NotFound
+from graph.queries import timeline
 from nvp.atlas.formats.importers import Wanted, read_file
 from nvp.atlas.series import Series
 from nvp.errors import FieldError
@@ -64,6 +65,8 @@ async def test_a_sequence_goes_out_and_comes_back(services: Services, tmp_path: 
     # and into the graph again: the same frames under the same steps
     again = await ingest_file(services, IngestRequest(path=tmp_path / name, domain="fluid_dynamics"))
     assert (again.created, again.first_step, again.last_step) == (T, 40, 45)
+    # what was simulated does not come back as an observation
+    assert (await timeline.sequence(services.gateway, again.sequence)).origin == "Simulated"
     back = await load(services, again.sequence, 0, T - 1)
     ours = await load(services, uid, 0, T - 1)
     for field in ("energy", "source_total", "outflow_total", "dt", "first", "parameters"):
@@ -138,6 +141,11 @@ async def test_what_cannot_be_exported(services: Services, tmp_path: Path, monke
     )  # fmt: skip
     with pytest.raises(FieldError, match="one domain, got fluid_dynamics, surface_temperature"):
         await export_sequences(services, ExportRequest(sequences=(uid, weather.sequence), path=tmp_path / "f.hdf5"))
+    seen = await ingest_series(
+        services, simulated(3), source="seen", recipe={}, generator="test", label="Observed"
+    )  # fmt: skip
+    with pytest.raises(FieldError, match="observed or simulated sequences, got both"):
+        await export_sequences(services, ExportRequest(sequences=(uid, seen.sequence), path=tmp_path / "f.hdf5"))
     monkeypatch.setattr("resolvers.services.exporting.MOST_BYTES", 1000)
     with pytest.raises(FieldError, match="--first and --last") as caught:
         await export_sequences(services, ExportRequest(sequences=(uid,), path=tmp_path / "f.npz"))

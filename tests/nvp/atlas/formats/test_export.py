@@ -90,6 +90,18 @@ def form_(name: str) -> Format:
     return format_of(Path(name), name)
 
 
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_says_whether_its_fields_were_simulated(tmp_path: Path, form: Format, simulated: bool) -> None:
+    path = tmp_path / f"storm{SUFFIX[form]}"
+    export(path, [series()], STORM, form, simulated=simulated)
+    assert read_file(path, wanted=Wanted(trajectory=None)).simulated == simulated
+    # whichever of its fields is taken
+    formed = read_file(path, wanted=Wanted(energy="2*energy"))
+    assert formed.simulated == simulated
+    assert read_file(path, wanted=Wanted(variable="source")).simulated == simulated
+
+
 def test_several_sequences_are_trajectories(tmp_path: Path) -> None:
     path = tmp_path / "storm.hdf5"
     written = [series(seed, first=seed) for seed in range(3)]

@@ -141,6 +141,19 @@ def test_without_a_name_there_must_be_one_candidate(tmp_path: Path) -> None:
         read_file(write(data, tmp_path / "two.nc"))
 
 
+def test_a_single_state_is_a_candidate_where_nothing_has_times_and_edges_of_cells_never(tmp_path: Path) -> None:
+    values = np.ones((8, 8), np.float32)
+    state = xr.Dataset(
+        {"pressure": (("lat", "lon"), values), "lat_edges": (("lat", "lon", "edge"), np.ones((8, 8, 4)))}
+    )
+    state["pressure"].attrs["bounds"] = "lat_edges"
+    state.to_netcdf(tmp_path / "state.nc", engine="h5netcdf")
+    assert read_file(tmp_path / "state.nc").variable == "pressure"
+    with_times = state.assign(heat=(("time", "lat", "lon"), np.ones((3, 8, 8), np.float32)))
+    with_times.to_netcdf(tmp_path / "both.nc", engine="h5netcdf")
+    assert read_file(tmp_path / "both.nc").variable == "heat"
+
+
 def test_uneven_times_are_refused_with_their_index(tmp_path: Path) -> None:
     data = dataset().assign_coords(time=TIMES + np.array([0, 0, 0, 1800, 1800, 1800]) * np.timedelta64(1, "s"))
     with pytest.raises(FieldError, match=r"f\.nc.* at index 3"):
