@@ -14,6 +14,10 @@ from jaxtyping import Float, Shaped
 
 from nvp.errors import FieldError
 
+# parameter: the error (sum of squares over the cells, mean over the steps) that no prediction of the next frame avoids.
+# It is known of the whole sequence afterwards: scores may use it, a predictor is never told it.
+IRREDUCIBLE = "irreducible"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:

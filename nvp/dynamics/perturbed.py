@@ -6,7 +6,7 @@ that it is known when the step begins: without it the step could not be learnt. 
 - metadata, a `Step` per frame: everything, the seed of the noise and each operation's defect included
 - context fields of the `Series`, constant planes: `rotation` (degrees), `shift` (x, y; cells), and the source
   Q_t = (scale − 1)·E_t/dt of the energy scaling, by which the first law holds
-- parameters of the `Series`, what is the same at every step: sigmas, and the noise's share in the change
+- parameters of the `Series`, what is the same at every step: sigmas; and Nz (below), which no predictor is told
 
 Noise cannot be predicted. The best predictor there is, the mean of E_{t+1} given E_t and the context, keeps the error
 Nz = ∑ Var(E_{t+1}), hence reaches a fidelity of 1 − sqrt(∑Nz/∑‖E_{t+1} − E_t‖²) and no more: the noise ceiling. Nz is
@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nvp.atlas.entropy import spatial_entropy
-from nvp.atlas.series import Series
+from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.patterns import pattern
 from nvp.dynamics.perturbations import (
     Perturbed,
@@ -197,7 +197,7 @@ def as_series(config: PerturbedConfig, frames: Float[np.ndarray, "t h w"], steps
         context["shift"] = np.concatenate([_planes(steps, name) * planes for name in ("shift_x", "shift_y")], axis=-1)
     if of.energy_scaling:
         context["source"] = (_planes(steps, "scale") - 1) * frames[..., None] / config.dt
-    parameters = {"irreducible": float(np.mean([one.irreducible for one in steps[1:]]))}
+    parameters = {IRREDUCIBLE: float(np.mean([one.irreducible for one in steps[1:]]))}
     if of.gaussian_noise:
         parameters["noise_sigma"] = of.noise_sigma
     if of.thermal_blur:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from nvp.atlas.series import Series
+from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.domain import Boundary, DomainSpec
 from nvp.errors import FieldError
 
@@ -147,7 +147,7 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         boundary_y=spec.boundary_y,
         compressible=known and _squeezes(series.context[VELOCITY]),
         context=tuple((name, series.context[name].shape[-1]) for name in sorted(series.context)),
-        parameters=tuple(sorted(series.parameters)),
+        parameters=tuple(sorted(set(series.parameters) - {IRREDUCIBLE})),
         calendar=calendar,
         site=(height, width) if calendar and delta else None,
         widths=widths,

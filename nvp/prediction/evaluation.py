@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from nvp.atlas.series import Series
+from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
 from nvp.model.ridge import RidgeConfig, fit_ridge
@@ -20,12 +20,14 @@ from nvp.prediction.forecaster import Forcing, Forecaster, continuation, truth, 
 from nvp.prediction.report import BASELINES, KNOWN_PHYSICS, Evaluation, Lead, combine
 from nvp.prediction.tally import Tally
 from nvp.thermo.bootstrap import blocks_of_series
-from nvp.thermo.scores import Score, field_fidelity, total_energy_fidelity
+from nvp.thermo.scores import field_fidelity, total_energy_fidelity
 
 __all__ = ["Evaluation", "combine", "evaluate"]
 
 # starts that are predicted together
 _CHUNK = 32
+# what the best prediction there is would leave, in the tally
+_CEILING = "noise ceiling"
 
 
 def evaluate(
@@ -39,7 +41,6 @@ def evaluate(
     horizon: int = 1,
     forcing: Forcing | None = None,
     bootstrap_key: int = 0,
-    noise_ceiling: Score | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score `forecaster` on every `stride`-th start of each of `series`, or on `starts` (positions in each).
@@ -80,7 +81,7 @@ def evaluate(
                 done += len(at)
                 if progress is not None:
                     progress(done, total)
-    return _summary(tally, forcings, horizon, bootstrap_key, noise_ceiling)
+    return _summary(tally, forcings, horizon, bootstrap_key)
 
 
 def _rivals(series: Sequence[Series], fit: Sequence[Series], validation: Sequence[Series]) -> dict[str, Forecaster]:
@@ -131,6 +132,8 @@ def _score(
     for name, rival in rivals.items():
         guess = rival.forecast(continuation(window, history=rival.history), 1).mean[:, 0]
         tally.add(name, 1, guess, seen[:, 0], origin)
+    if IRREDUCIBLE in series.parameters:
+        tally.add_error(_CEILING, series.parameters[IRREDUCIBLE], seen[:, 0], origin)
     for step in range(1, horizon):
         tally.add("persistence", step + 1, origin, seen[:, step], origin)
 
@@ -140,9 +143,7 @@ def _model(forcing: Forcing) -> str:
     return f"model under {forcing} forcing"
 
 
-def _summary(
-    tally: Tally, forcings: tuple[Forcing, ...], horizon: int, key: int, noise_ceiling: Score | None
-) -> Evaluation:
+def _summary(tally: Tally, forcings: tuple[Forcing, ...], horizon: int, key: int) -> Evaluation:
     rollout = []
     for kind in forcings:
         for lead in range(1, horizon + 1):
@@ -160,7 +161,7 @@ def _summary(
     return Evaluation(
         fidelity=rollout[0].fidelity,
         baselines={name: tally.score(name, key=key) for name in (*BASELINES, *KNOWN_PHYSICS)},
-        noise_ceiling=noise_ceiling,
+        noise_ceiling=tally.score(_CEILING, key=key),
         vrmse=rollout[0].vrmse,
         persistence_vrmse=rollout[0].persistence_vrmse,
         total_energy_fidelity=tally.mean("total"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -33,6 +34,13 @@ class Tally:
         """Compare one lead of forecaster `name` with the truth; `origin` is the field of time t."""
         self._errors[name, lead].append(pair_errors(predicted, truth, origin))
         self.note(f"vrmse {name} {lead}", vrmse(predicted, truth).mean(axis=1))
+
+    def add_error(
+        self, name: str, error: float, truth: Float[np.ndarray, "n h w c"], origin: Float[np.ndarray, "n h w c"]
+    ) -> None:
+        """Count pairs of lead 1 of a forecaster of which only ‖P − T‖² is known, the same for each of them."""
+        unchanged = pair_errors(origin, truth, origin)
+        self._errors[name, 1].append(replace(unchanged, error=np.full(len(truth), error)))
 
     def note(self, name: str, values: Shaped[np.ndarray, "n"]) -> None:
         """Keep one value per pair."""

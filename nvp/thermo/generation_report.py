@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nvp.atlas.canonical import digests
-from nvp.atlas.series import Series
+from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.thermo.conservation import first_law_residual
 from nvp.thermo.scores import finite, pair_errors, pooled_fidelity, vrmse
@@ -59,7 +59,7 @@ class DomainReport:
         pairs = pair_errors(now, after, now)
         self._all_change += float(pairs.change.sum())
         if self._irreducible is not None:
-            known = series.parameters.get("irreducible")
+            known = series.parameters.get(IRREDUCIBLE)
             self._irreducible = None if known is None else self._irreducible + known * len(now)
         if len(energy) > 2:
             linear = pair_errors(2 * energy[1:-1] - energy[:-2], energy[2:], energy[1:-1])

@@ -12,6 +12,8 @@ import pytest
 from nvp.atlas.series import Series
 from nvp.dynamics.config import configure
 from nvp.dynamics.fluid import simulate
+from nvp.dynamics.perturbed import simulate as perturbed
+from nvp.dynamics.perturbed_config import configure_perturbed
 from nvp.errors import FieldError
 from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
 from nvp.prediction.evaluation import Evaluation, combine, evaluate
@@ -170,3 +172,26 @@ def test_too_short_series_are_refused(still: list[Series]) -> None:
         evaluate(Persistence(), still, horizon=7)
     with pytest.raises(FieldError, match="got at most 0"):
         evaluate(Persistence(), [])
+
+
+def test_the_noise_ceiling_of_perturbed_series_is_that_of_the_scored_pairs() -> None:
+    made = perturbed(
+        configure_perturbed("fluid_dynamics", {"scale": 16, "steps": 12, "blur_sigma_px": 1.0}), 0, sequences=3
+    )
+    result = evaluate(Persistence(), made)
+    assert result.noise_ceiling is not None
+    assert result.noise_ceiling.n == result.fidelity.n
+    # linear extrapolation wants a frame more: 10 pairs of each
+    change = sum(float((np.diff(one.energy[1:].astype(float), axis=0) ** 2).sum()) for one in made)
+    noise = 10 * sum(one.parameters["irreducible"] for one in made)
+    assert result.noise_ceiling.pooled == pytest.approx(1 - np.sqrt(noise / change), rel=1e-6)
+    assert 0 < result.noise_ceiling.pooled < 1
+    assert result.to_json()["baselines"]["noise_ceiling"]["pooled"] == result.noise_ceiling.pooled
+
+
+def test_there_is_no_noise_ceiling_where_the_noise_of_one_series_is_unknown(still: list[Series]) -> None:
+    known = replace(still[2], parameters={"irreducible": 0.0})
+    alone, together = evaluate(Persistence(), [known]), evaluate(Persistence(), [known, still[3]])
+    assert alone.noise_ceiling is not None
+    assert alone.noise_ceiling.pooled == 1
+    assert together.noise_ceiling is None

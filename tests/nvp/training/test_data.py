@@ -38,6 +38,11 @@ def test_a_batch_is_history_and_the_next_frame() -> None:
     assert np.allclose(inputs.clock[:, 0], [2 / 24, 7 / 24])
 
 
+def test_a_network_is_not_told_what_no_prediction_avoids() -> None:
+    series = replace(fluid_series(), parameters={"irreducible": 3.0, "viscosity": 0.1})
+    assert config_for(domain(series.domain), series).parameters == ("viscosity",)
+
+
 def test_epochs_are_drawn_by_seed_and_number() -> None:
     examples = Examples(config_for(domain("fluid_dynamics"), fluid_series()), [fluid_series(), fluid_series(seed=1)])
 
