@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Shaped
+from jaxtyping import Float, Float32, Shaped
 
 REGIMES = ("uniform", "localised", "rough", "smooth", "patterned", "structured")
 NEIGHBOURS = 5
@@ -73,6 +73,8 @@ class Agreement:
 
     # share of the frames of the second halves that the k nearest of the first halves name rightly
     agreement: float
+    # the same where no frame of the own sequence has a vote, for those may be nearly equal; None for one sequence
+    apart: float | None
     # what naming the commonest regime of the first halves for all would reach
     majority: float
     # frames of the second halves
@@ -90,30 +92,41 @@ def agreement(
     """
     known, known_regime = _joined([(found[: len(found) // 2], said[: len(said) // 2]) for found, said in sequences])
     asked, truth = _joined([(found[len(found) // 2 :], said[len(said) // 2 :]) for found, said in sequences])
-    names = np.array(sorted(set(known_regime.tolist())))
-    votes = known_regime[:, None] == names
-    told = np.concatenate(
-        [_vote(asked[start : start + 1024], known, votes, names, k) for start in range(0, len(asked), 1024)]
-    )
+    votes = _Votes(known, known_regime, k)
+    told = np.concatenate([votes.of(asked[start : start + 1024]) for start in range(0, len(asked), 1024)])
     commonest = Counter(known_regime.tolist()).most_common(1)[0][0]
     return Agreement(
         agreement=float(np.mean(told == truth)),
+        apart=_apart(sequences, k) if len(sequences) > 1 else None,
         majority=float(np.mean(truth == commonest)),
         n=len(truth),
         counts=dict(Counter([*known_regime.tolist(), *truth.tolist()]).most_common()),
     )
 
 
-def _vote(
-    asked: Float32[np.ndarray, "q d"],
-    known: Float32[np.ndarray, "n d"],
-    votes: Bool[np.ndarray, "n r"],
-    names: Shaped[np.ndarray, "r"],
-    k: int,
-) -> Shaped[np.ndarray, "q"]:
-    nearest = np.argsort(-(asked @ known.T), axis=1, kind="stable")[:, :k]
-    told: np.ndarray = names[votes[nearest].sum(axis=1).argmax(axis=1)]
-    return told
+class _Votes:
+    """What the k nearest of some frames name a frame."""
+
+    def __init__(self, known: Float32[np.ndarray, "n d"], regimes: Shaped[np.ndarray, "n"], k: int) -> None:
+        self._known, self._k = known, k
+        self._names = np.array(sorted(set(regimes.tolist())))
+        self._votes = regimes[:, None] == self._names
+
+    def of(self, asked: Float32[np.ndarray, "q d"]) -> Shaped[np.ndarray, "q"]:
+        nearest = np.argsort(-(asked @ self._known.T), axis=1, kind="stable")[:, : self._k]
+        told: np.ndarray = self._names[self._votes[nearest].sum(axis=1).argmax(axis=1)]
+        return told
+
+
+def _apart(sequences: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> float:
+    """Share of the frames of second halves that the first halves of the other sequences name rightly."""
+    firsts = [(found[: len(found) // 2], said[: len(said) // 2]) for found, said in sequences]
+    right: list[bool] = []
+    for number, (found, said) in enumerate(sequences):
+        votes = _Votes(*_joined([*firsts[:number], *firsts[number + 1 :]]), k)
+        half = len(found) // 2
+        right += (votes.of(found[half:]) == said[half:]).tolist()
+    return float(np.mean(right))
 
 
 def _joined(halves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

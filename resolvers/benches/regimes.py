@@ -6,7 +6,7 @@ them names the regime of each frame of the second halves. A file of real fields 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,11 +61,21 @@ def bench_regimes(config: RegimesConfig, files: Sequence[Series], *, on_progress
         "seeds": list(config.seeds),
         "agreement": float(np.mean([one.agreement for one in by_seed])),
         "least": min(one.agreement for one in by_seed),
+        "apart": float(np.mean([one.apart for one in by_seed if one.apart is not None])),
         "majority": float(np.mean([one.majority for one in by_seed])),
         "regimes": sorted(whole.counts),
         "counts": dict(whole.counts),
         "domains": {domain: _json(agreement(found[0])) for domain, found in described.items()},
     }
+
+
+def passed(figures: Mapping[str, Any]) -> bool:
+    """Whether descriptors know regimes: of a common regime much agreement is no merit, hence it must beat its share."""
+    return (
+        len(figures["regimes"]) >= LEAST_REGIMES
+        and figures["least"] >= LEAST_AGREEMENT
+        and min(figures["agreement"], figures["apart"]) > figures["majority"]
+    )
 
 
 def _described(series: Series) -> tuple[np.ndarray, np.ndarray]:

@@ -73,3 +73,13 @@ def test_regimes_that_descriptors_do_not_know_agree_no_better_than_chance() -> N
     said = [rng.permutation(np.repeat(["a", "b", "c"], 20)) for _ in found]
     result = agreement(list(zip(found, said, strict=True)))
     assert result.agreement < 0.55
+
+
+def test_what_only_the_own_sequence_knows_counts_as_agreement_but_not_apart() -> None:
+    """Frames of one sequence resemble each other: a vote among them could be a matter of course."""
+    axes = np.eye(4, dtype=np.float32)
+    found = [(np.tile(axis, (20, 1)), np.full(20, name)) for axis, name in zip(axes, "abcd", strict=True)]
+    result = agreement(found)
+    assert result.agreement == 1
+    assert result.apart == 0
+    assert agreement(found[:1]).apart is None

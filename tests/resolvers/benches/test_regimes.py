@@ -9,7 +9,7 @@ import pytest
 
 from nvp.atlas.series import Series
 from nvp.dynamics import simulators
-from resolvers.benches.regimes import RegimesConfig, bench_regimes
+from resolvers.benches.regimes import RegimesConfig, bench_regimes, passed
 
 
 def fields(domain: str, kind: str, frames: int, seed: int) -> Series:
@@ -42,3 +42,10 @@ def test_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["majority"] == pytest.approx(20 / 25)
     assert found["domains"]["surface_temperature"]["counts"] == {"rough": 10}
     assert set(told) == {"fluid_dynamics"}
+
+
+def test_agreement_must_beat_naming_one_regime_for_all() -> None:
+    good = {"regimes": ["a", "b", "c"], "least": 0.9, "agreement": 0.95, "apart": 0.92, "majority": 0.85}
+    assert passed(good)
+    for worse in ({"majority": 0.95}, {"apart": 0.84}, {"least": 0.79}, {"regimes": ["a", "b"]}):
+        assert not passed(good | worse)
