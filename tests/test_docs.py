@@ -11,6 +11,8 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from graph.gateway import Gateway
+from nvp.dynamics.config import CONFIGS
+from nvp.dynamics.domain import domain
 from resolvers.cli import COMMANDS, commands
 
 ROOT = Path(__file__).parent.parent
@@ -71,3 +73,18 @@ def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixt
     shown = help_of(command, capsys)
     # the examples of a group are in its own commands
     assert "Example" in shown or "COMMAND [ARGS]" in shown
+
+
+def test_the_table_of_domains_says_what_the_registry_says() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in (ROOT / "docs" / "data.md").read_text(encoding="utf-8").splitlines()
+        # a norm is written with other bars than a column
+        if re.match(r"\| `\w+` \|", line) and line.count("|") == 9
+    ]
+    said = {name.strip("`"): tuple(rest) for name, _, _, *rest, _ in rows}
+    yes = {True: "yes", False: "no"}
+    for name in CONFIGS:
+        spec = domain(name)
+        edges = ", ".join(dict.fromkeys((spec.boundary_x, spec.boundary_y)))
+        assert said[name] == (edges, yes[spec.closed], yes[spec.second_law], f"{spec.dt:g}")
