@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
@@ -111,6 +112,8 @@ async def _train(request: TrainingRequest, detach: bool, fallback: Fallback | No
         if made is None or made.best_checkpoint is None:
             raise GraphError("NO_MODEL", f"expected a model of run {done.uid}, got none.")
         best = await training.checkpoint(services.gateway, made.best_checkpoint)
+        if (line := _warning_of_haste(best.step, done.config)) is not None:
+            console.print(line, style="yellow", soft_wrap=True, markup=False)
         return {
             "run": done.uid,
             "attempt": done.attempt,
@@ -129,6 +132,17 @@ async def _warn_of_leaks(services: Services, split: str) -> None:
     if found := await leaks.leaks(services.gateway, split, limit=1):
         line = f"warning: split {split} leaks ({found[0]}); more by `{{ split(uid: …) {{ leaks {{ message }} }} }}`."
         console.print(line, style="yellow", soft_wrap=True, markup=False)
+
+
+def _warning_of_haste(step: int, config: Mapping[str, Any]) -> str | None:
+    """One line where compilation took the budget: such a checkpoint has learned nothing yet."""
+    seconds = config["seconds"]
+    # ridge is solved at once
+    if config["model"] == "ridge" or seconds is None or step > 1:
+        return None
+    return (
+        f"warning: the best checkpoint has {step} step behind it, of {seconds:g} s with compilation; raise --seconds."
+    )
 
 
 def _text(result: dict[str, Any]) -> str:
