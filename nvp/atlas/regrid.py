@@ -14,12 +14,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from nvp.atlas.formats.imported import Imported
+from nvp.atlas.series import SIDE
 from nvp.errors import FieldError
 
 Fit = Literal["crop", "regrid"]
 Kept = Literal["sum", "mean"]
-
-SIDE = 8
 
 
 def fit(field: Imported, how: Fit | None, *, kept: Kept) -> tuple[Imported, dict[str, object]]:

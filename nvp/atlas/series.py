@@ -14,6 +14,9 @@ from jaxtyping import Float, Shaped
 
 from nvp.errors import FieldError
 
+# height and width are multiples of it: the network halves them three times
+SIDE = 8
+
 # parameter: the error (sum of squares over the cells, mean over the steps) that no prediction of the next frame avoids.
 # It is known of the whole sequence afterwards: scores may use it, a predictor is never told it.
 IRREDUCIBLE = "irreducible"

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from nvp.dynamics.configs.common import MAX_CELLS, MAX_SIDE, SIDE
+from nvp.atlas.series import SIDE
+from nvp.dynamics.configs.common import MAX_CELLS, MAX_SIDE
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.patterns import PATTERNS
 from nvp.errors import FieldError

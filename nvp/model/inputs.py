@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from nvp.atlas.series import SIDE
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
 from nvp.prediction.forecaster import Window
@@ -39,8 +40,8 @@ def inputs_of(config: NVPConfig, window: Window) -> Inputs:
             f"expected {config.history} frames of {config.channels} channels, got {frames} of {channels}.",
             next_step="Cut the window to the forecaster's history.",
         )
-    if height % 8 or width % 8 or config.site not in (None, (height, width)):
-        wanted = "height and width divisible by 8" if config.site is None else f"the grid {config.site}"
+    if height % SIDE or width % SIDE or config.site not in (None, (height, width)):
+        wanted = f"height and width divisible by {SIDE}" if config.site is None else f"the grid {config.site}"
         raise FieldError(
             "BAD_WINDOW", f"expected {wanted}, got {height} × {width}.", next_step="Crop or regrid the field."
         )

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nvp.atlas.series import SIDE
 from nvp.errors import FieldError
 from resolvers.benches.machine import machine
 from resolvers.cli.output import JsonOption, console, emit, fail
-
-SIDE = 8
 
 
 def command(
@@ -35,7 +34,9 @@ def command(
     if scale % SIDE or map_scale % SIDE:
         fail(
             FieldError(
-                "BAD_CONFIG", f"expected sides that are multiples of {SIDE}, got {scale} and {map_scale}.", next_step=""
+                "BAD_CONFIG",
+                f"expected sides that are multiples of {SIDE}, got {scale} and {map_scale}.",
+                next_step="Use 32 and 256.",
             )
         )
     from nvp.thermo.physics_report import physics_report  # scipy

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from graph.errors import GraphError, NotFound
 from nvp.atlas.checks import check_values
 from nvp.atlas.formats.imported import Imported
-from nvp.atlas.regrid import SIDE
+from nvp.atlas.series import SIDE
 from nvp.atlas.store import ArrayStore
 from nvp.atlas.time_axis import TimeAxis, from_times
 from nvp.dynamics.domain import domain as registered_domain

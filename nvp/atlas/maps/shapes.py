@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nvp.atlas.maps.errors import BadScale
+from nvp.atlas.series import SIDE
 
 Shape = tuple[int, int]
 Scale = int | Shape
-
-SIDE = 8
 
 SEEDS: frozenset[Shape] = frozenset({(64, 64), (128, 128), (256, 256), (128, 384), (128, 192), (256, 384)})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from nvp.atlas.series import SIDE
 from nvp.errors import FieldError
 
-SIDE = 8
 MAX_SIDE = 1024
 MAX_CELLS = 1 << 28
 """Cells of a sequence's frames: 1 GiB in memory."""
