@@ -117,9 +117,13 @@ async def mend_links(gateway: Gateway, sequence: str, pairs: list[list[str]], ui
     await gateway.write(MEND_OWNER, sequence=sequence, uids=uids)
 
 
-async def mend_sequence(gateway: Gateway, sequence: str, *, length: int, first: int, last: int, digest: str) -> None:
-    """What the sequence says of itself."""
-    await gateway.write(MEND_SEQUENCE, sequence=sequence, length=length, first=first, last=last, digest=digest)
+async def mend_sequence(
+    gateway: Gateway, sequence: str, *, length: int, first: int, last: int, digest: str, known: str
+) -> None:
+    """What the sequence says of itself; nothing where its digest is not `known` any more: it has grown since."""
+    await gateway.write(
+        MEND_SEQUENCE, sequence=sequence, length=length, first=first, last=last, digest=digest, known=known
+    )
 
 
 async def mend_statistics(gateway: Gateway, rows: list[dict[str, Any]]) -> None:
@@ -196,6 +200,8 @@ MERGE (e)-[:IN_DOMAIN]->(d)
 
 MEND_SEQUENCE: LiteralString = """
 MATCH (s:Sequence {uid: $sequence})
+SET s.uid = s.uid
+WITH s WHERE s.digest = $known
 SET s.length = $length, s.first = $first, s.last = $last, s.digest = $digest
 """
 

@@ -104,6 +104,8 @@ class ArrayStore:
         created = not self._is_whole(path)
         if created:
             self._place(path, lambda temporary: segment_file.write(temporary, series))
+        else:
+            _touch(path)
         contexts = hashed.stacked or (None,) * len(series)
         frames = tuple(
             StoredFrame(f"{uri}#{k}", sha, f"{uri}#{k}/context" if context else None, context)
@@ -134,7 +136,9 @@ class ArrayStore:
         sha256 = digest(array)
         uri = f"objects/{sha256[:2]}/{sha256}.npy"
         path = self.root / uri
-        if not path.exists():
+        if path.exists():
+            _touch(path)
+        else:
             self._place(path, lambda temporary: temporary.write_bytes(canonical_bytes(array)))
         return StoredArray(uri, sha256)
 
@@ -188,6 +192,20 @@ class ArrayStore:
     def remove(self, uri: str) -> None:
         """Delete the file behind `uri` if it is there; the caller knows that the graph does not refer to it."""
         self.path(uri).unlink(missing_ok=True)
+
+    def set_aside(self, uri: str) -> Path | None:
+        """Take the file behind `uri` out of everybody's sight, to be put back or deleted; None where there is none."""
+        aside = self.root / "tmp" / temporary_name(self.path(uri).suffix)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path(uri).rename(aside)
+        except FileNotFoundError:
+            return None
+        return aside
+
+    def put_back(self, aside: Path, uri: str) -> None:
+        """Undo `set_aside`."""
+        aside.replace(self.path(uri))
 
     def sweep_temporary(self, *, older_than_s: float = 86_400.0) -> int:
         """Delete what killed writers left behind: those of this host at once, others after a day; returns how many."""
@@ -273,6 +291,12 @@ class ArrayStore:
             f"cannot read {self.path(uri)}: {reason}.",
             next_step="Restore it from a backup, or delete it and ingest its source again.",
         )
+
+
+def _touch(path: Path) -> None:
+    """Make a file young again that somebody is about to refer to: an orphan is deleted by its age."""
+    with contextlib.suppress(OSError):  # somebody else's file, or gone: its writer looks once more
+        os.utime(path)
 
 
 def _flush(path: Path) -> None:

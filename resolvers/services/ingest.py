@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graph.errors import GraphError, Outage
-from graph.queries import sequences, timeline
+from graph.queries import audit, sequences, timeline
 from graph.queries.frames import NewFrame, Origin
 from graph.queries.leases import Lease, LeaseLost
 from graph.queries.sequences import NewSegment, NewSequence, Stale
@@ -310,17 +310,40 @@ async def _append(
         # the server may have committed before it went away, or the run's next attempt made the very same file: it stays
         raise
     except GraphError:
-        _discard(services, stored)
+        await _discard(services, stored)
         raise
     if isinstance(outcome, Stale):
-        _discard(services, stored)
+        await _discard(services, stored)
+    else:
+        # whoever took it for an orphan just before it was recorded has seen it go; this puts it there again
+        await asyncio.to_thread(services.store.write_segment, series, piece.hashed)
     return outcome
 
 
-def _discard(services: Services, stored: StoredSegment) -> None:
+async def _discard(services: Services, stored: StoredSegment) -> None:
     # a file that was there before belongs to somebody else
     if stored.created:
-        services.store.remove(stored.uri)
+        await delete_unknown(services, stored.uri)
+
+
+async def delete_unknown(services: Services, uri: str) -> bool:
+    """Delete a segment's file unless the graph knows it; whether it is gone.
+
+    Out of sight first, then the question: a writer who records it later finds it gone and writes it again.
+    """
+    aside = services.store.set_aside(uri)
+    if aside is None:
+        return False
+    try:
+        known = await audit.segments_known(services.gateway, [services.store.path(uri).stem])
+    except BaseException:  # nobody knows: it stays
+        services.store.put_back(aside, uri)
+        raise
+    if known:
+        services.store.put_back(aside, uri)
+    else:
+        aside.unlink(missing_ok=True)
+    return not known
 
 
 def _frames(piece: _Piece, stored: StoredSegment) -> list[NewFrame]:

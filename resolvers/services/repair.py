@@ -25,7 +25,7 @@ from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.audit import DAY_SECONDS, Findings
 from resolvers.services.context import Services
-from resolvers.services.ingest import restore_segment
+from resolvers.services.ingest import delete_unknown, restore_segment
 
 OF_SEQUENCE = ("missing_frame", "missing_next", "missing_link", "missing_statistic", "wrong_count", "broken_chain")
 
@@ -36,8 +36,8 @@ async def repair(services: Services, findings: Findings, *, now: bool = False) -
     if swept := await asyncio.to_thread(services.store.sweep_temporary):
         done.append(Defect(kind="temporary", uid="", uri="tmp", detail=f"deleted {swept} unfinished files"))
     for defect in findings.defects:
-        if defect.kind == "orphan_file" and (now or _old(services, defect.uri)):
-            services.store.remove(defect.uri)
+        wanted = defect.kind == "orphan_file" and (now or _old(services, defect.uri))
+        if wanted and await _delete(services, defect.uri):
             done.append(_mended(defect, "deleted"))
     graph = [defect for defect in findings.defects if defect.kind in OF_SEQUENCE]
     if graph:
@@ -45,6 +45,16 @@ async def repair(services: Services, findings: Findings, *, now: bool = False) -
         async for facts in audit.sequences(services.gateway):
             done += await _sequence(services, facts, graph, unreadable)
     return done
+
+
+async def _delete(services: Services, uri: str) -> bool:
+    """Delete an orphan, unless somebody took it up since it was found."""
+    if uri.endswith(".h5"):
+        return await delete_unknown(services, uri)
+    if not _old(services, uri):
+        return False
+    services.store.remove(uri)
+    return True
 
 
 async def _sequence(
@@ -80,7 +90,9 @@ async def _sequence(
             rows = [await asyncio.to_thread(_statistics, services, frame, signed) for frame in thin]
             await audit.mend_statistics(services.gateway, [row for row in rows if row is not None])
     digest = identity.chain([segment["sha256"] for segment in facts.segments])
-    await audit.mend_sequence(services.gateway, facts.uid, length=number, first=first, last=last, digest=digest)
+    await audit.mend_sequence(
+        services.gateway, facts.uid, length=number, first=first, last=last, digest=digest, known=facts.digest
+    )
     return done + [_mended(d, "written again") for d in wanted if d.kind not in ("missing_frame", *_FILES)]
 
 

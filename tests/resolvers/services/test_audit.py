@@ -11,15 +11,16 @@ import h5py
 import numpy as np
 import pytest
 
+from graph.errors import GraphError, Outage
 from graph.gateway import Gateway
 from graph.queries import audit as queries
-from graph.queries import timeline
+from graph.queries import sequences, timeline
 from graph.settings import Settings
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from resolvers.services.audit import _without, audit_graph
 from resolvers.services.context import Services
-from resolvers.services.ingest import ingest_series
+from resolvers.services.ingest import delete_unknown, ingest_series
 from resolvers.services.repair import repair
 from tests.graph.queries import builders
 from tests.graph.queries.plans import explain, fill
@@ -233,3 +234,69 @@ async def test_pages_make_up_the_whole(services: Services, monkeypatch: pytest.M
     assert found.counts() == {"missing_next": 2}
     await repair(services, found)
     assert await kinds(services) == {}
+
+
+async def test_an_orphan_that_was_taken_up_since_stays(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before somebody recorded it: by the time of the repair it is a sequence's only file."""
+    rng = np.random.default_rng(1)
+    late = Series(energy=rng.random((3, 8, 16, 1)).astype(np.float32), dt=1.0, domain="fluid_dynamics")
+
+    async def cut_off(*_: Any, **__: Any) -> None:
+        raise Outage("NO_SERVER", "the server went away.", next_step="")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequences, "append_segment", cut_off)
+        with pytest.raises(Outage):
+            await ingest_series(services, late, source="late", recipe={}, generator="test", label="Simulated")
+    (uri,) = [d.uri for d in (await audit_graph(services)).defects]
+    path = services.store.path(uri)
+    os.utime(path, (0, 0))
+    found = await audit_graph(services)
+    assert found.counts() == {"orphan_file": 1}
+    await ingest_series(services, late, source="late", recipe={}, generator="test", label="Simulated")
+    for now in (False, True):
+        assert await repair(services, found, now=now) == []
+    assert await kinds(services, verify=True) == {}
+    assert path.stat().st_mtime > time.time() - 3600  # young again: another audit's list does not hold it either
+
+
+async def test_a_file_that_goes_while_it_is_recorded_is_written_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    late = Series(energy=rng.random((3, 8, 16, 1)).astype(np.float32), dt=1.0, domain="fluid_dynamics")
+    append = sequences.append_segment
+
+    async def swept(gateway: Gateway, sequence: Any, segment: Any, *others: Any, **more: Any) -> Any:
+        assert await delete_unknown(services, segment.uri)
+        return await append(gateway, sequence, segment, *others, **more)
+
+    monkeypatch.setattr(sequences, "append_segment", swept)
+    await ingest_series(services, late, source="late", recipe={}, generator="test", label="Simulated")
+    assert await kinds(services, verify=True) == {}
+
+
+async def test_a_refused_writer_leaves_the_file_that_another_one_recorded(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    late = Series(energy=rng.random((3, 8, 16, 1)).astype(np.float32), dt=1.0, domain="fluid_dynamics")
+    append = sequences.append_segment
+
+    async def refused(gateway: Gateway, sequence: Any, segment: Any, *others: Any, **more: Any) -> Any:
+        monkeypatch.setattr(sequences, "append_segment", append)
+        await ingest_series(services, late, source="faster", recipe={}, generator="test", label="Simulated")
+        raise GraphError("SEQUENCE_EXISTS", "another one was faster.", next_step="")
+
+    monkeypatch.setattr(sequences, "append_segment", refused)
+    with pytest.raises(GraphError):
+        await ingest_series(services, late, source="late", recipe={}, generator="test", label="Simulated")
+    assert await kinds(services, verify=True) == {}
+
+
+async def test_a_sequence_that_has_grown_since_is_left_alone(services: Services) -> None:
+    before = await state(services)
+    (uid,) = [row["s"]["uid"] for row in before if row.get("s", {}).get("length") == 11]
+    numbers = {"length": 1, "first": 0, "last": 0, "digest": "old"}
+    await queries.mend_sequence(services.gateway, uid, **numbers, known="as it was before it grew")
+    assert await state(services) == before
