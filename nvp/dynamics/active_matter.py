@@ -28,8 +28,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nvp.atlas.series import Series
-from nvp.dynamics import simulation
 from nvp.dynamics.configs.active_matter import ActiveMatterConfig
 from nvp.dynamics.exponential import Coefficients, integrator, resolved
 from nvp.dynamics.frames import frames
@@ -43,20 +41,6 @@ from nvp.dynamics.vorticity import face_velocity, inverse_laplacian
 TURBULENT = 0.47
 
 Flow = Float[Array, "2 h w"]
-
-
-def simulate(
-    config: ActiveMatterConfig,
-    key: PRNGKeyArray,
-    *,
-    sequences: int,
-    first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Series]:
-    """See `Simulator`. Context: velocity and Q (`source`) at the time of each frame."""
-    return simulation.simulate(
-        "active_matter", trajectory, config, key, sequences=sequences, first=first, progress=progress
-    )
 
 
 def trajectory(config: ActiveMatterConfig, key: PRNGKeyArray) -> Trajectory:

@@ -26,8 +26,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nvp.atlas.series import Series
-from nvp.dynamics import simulation
 from nvp.dynamics.configs.astrophysics import AstrophysicsConfig
 from nvp.dynamics.exponential import Coefficients, integrator, resolved
 from nvp.dynamics.random_fields import gaussian_field
@@ -39,20 +37,6 @@ from nvp.dynamics.transport import advance, mean_faces
 Flow = Float[Array, "2 h w"]
 # velocity, force, E
 State = tuple[Flow, Flow, Float[Array, "h w"]]
-
-
-def simulate(
-    config: AstrophysicsConfig,
-    key: PRNGKeyArray,
-    *,
-    sequences: int,
-    first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Series]:
-    """See `Simulator`. Context: velocity at the time of each frame."""
-    return simulation.simulate(
-        "astrophysics", trajectory, config, key, sequences=sequences, first=first, progress=progress
-    )
 
 
 @spectral

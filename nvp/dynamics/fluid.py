@@ -11,33 +11,15 @@ flow changes within a time step) and a first-order upwind step 0.73. ΣE drifts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nvp.atlas.series import Series
-from nvp.dynamics import simulation
 from nvp.dynamics.configs.fluid import FluidConfig
 from nvp.dynamics.random_fields import gaussian_field
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.transport import advance
 from nvp.dynamics.vorticity import face_velocity, stepper, stream_function, velocity
-
-
-def simulate(
-    config: FluidConfig,
-    key: PRNGKeyArray,
-    *,
-    sequences: int,
-    first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Series]:
-    """See `Simulator`. Context: velocity at the time of each frame."""
-    return simulation.simulate(
-        "fluid_dynamics", trajectory, config, key, sequences=sequences, first=first, progress=progress
-    )
 
 
 def trajectory(config: FluidConfig, key: PRNGKeyArray) -> Trajectory:

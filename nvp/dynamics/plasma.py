@@ -25,8 +25,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nvp.atlas.series import Series
-from nvp.dynamics import simulation
 from nvp.dynamics.configs.plasma import PlasmaConfig
 from nvp.dynamics.exponential import Coefficients, integrator, resolved
 from nvp.dynamics.frames import frames
@@ -38,20 +36,6 @@ from nvp.dynamics.vorticity import face_velocity, inverse_laplacian, stream_func
 
 # channels ω, A
 Plasma = Float[Array, "2 h w"]
-
-
-def simulate(
-    config: PlasmaConfig,
-    key: PRNGKeyArray,
-    *,
-    sequences: int,
-    first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Series]:
-    """See `Simulator`. Context: velocity and Q (`source`) at the time of each frame."""
-    return simulation.simulate(
-        "plasma_physics", trajectory, config, key, sequences=sequences, first=first, progress=progress
-    )
 
 
 def trajectory(config: PlasmaConfig, key: PRNGKeyArray) -> Trajectory:

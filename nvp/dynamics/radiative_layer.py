@@ -21,14 +21,11 @@ turbulence; Ohana et al., The Well (2024), the data set of this name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nvp.atlas.series import Series
-from nvp.dynamics import channel, simulation
+from nvp.dynamics import channel
 from nvp.dynamics.configs.radiative_layer import RadiativeLayerConfig
 from nvp.dynamics.random_fields import gaussian_field
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
@@ -43,20 +40,6 @@ State = tuple[Field, Float[Array, "2 h w"], Field, Float[Array, ""], Float[Array
 CORRUGATION = 0.12
 # its half-thickness (grid units)
 FRONT = 2.0
-
-
-def simulate(
-    config: RadiativeLayerConfig,
-    key: PRNGKeyArray,
-    *,
-    sequences: int,
-    first: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Series]:
-    """See `Simulator`. Context: velocity and source (Q = −λE) at the time of each frame."""
-    return simulation.simulate(
-        "turbulent_radiative_layer", trajectory, config, key, sequences=sequences, first=first, progress=progress
-    )
 
 
 @spectral

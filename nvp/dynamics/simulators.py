@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
@@ -10,6 +11,7 @@ from jaxtyping import PRNGKeyArray
 from nvp.atlas.series import Series
 from nvp.dynamics import active_matter, astrophysics, fluid, plasma, radiative_layer
 from nvp.dynamics.config import configure
+from nvp.dynamics.simulation import Draw, simulate
 
 
 @runtime_checkable
@@ -30,13 +32,15 @@ class Simulator(Protocol):
     ) -> list[Series]: ...
 
 
-SIMULATORS: dict[str, Simulator] = {
-    "active_matter": active_matter.simulate,
-    "astrophysics": astrophysics.simulate,
-    "fluid_dynamics": fluid.simulate,
-    "plasma_physics": plasma.simulate,
-    "turbulent_radiative_layer": radiative_layer.simulate,
+TRAJECTORIES: dict[str, Draw[Any]] = {
+    "active_matter": active_matter.trajectory,
+    "astrophysics": astrophysics.trajectory,
+    "fluid_dynamics": fluid.trajectory,
+    "plasma_physics": plasma.trajectory,
+    "turbulent_radiative_layer": radiative_layer.trajectory,
 }
+
+SIMULATORS: dict[str, Simulator] = {name: partial(simulate, name, draw) for name, draw in TRAJECTORIES.items()}
 
 
 def simulator(domain: str) -> Simulator:

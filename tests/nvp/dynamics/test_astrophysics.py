@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from nvp.dynamics.astrophysics import simulate, stepper
+from nvp.dynamics.astrophysics import stepper
 from nvp.dynamics.config import configure
+from nvp.dynamics.simulators import simulator
 from nvp.errors import FieldError
 
 
@@ -68,7 +69,7 @@ def test_a_push_accelerates() -> None:
 
 def test_energy_gathers_where_the_flow_of_a_rectangle_converges() -> None:
     config = configure("astrophysics", {"height": 24, "width": 40, "steps": 4, "warm_up": 20.0})
-    (series,) = simulate(config, jax.random.key(0), sequences=1)
+    (series,) = simulator("astrophysics")(config, jax.random.key(0), sequences=1)
     assert series.energy.shape == (4, 24, 40, 1)
     u = series.context["velocity"].astype(np.float64)
     divergence = np.gradient(u[..., 0], axis=2)[:, 1:-1, 1:-1] + np.gradient(u[..., 1], axis=1)[:, 1:-1, 1:-1]
@@ -89,4 +90,4 @@ def test_bad_settings_are_refused() -> None:
 def test_a_flow_that_blows_up_is_named() -> None:
     config = configure("astrophysics", {"scale": 16, "steps": 2, "force": 1e6, "warm_up": 2.0})
     with pytest.raises(FieldError, match="flow_step"):
-        simulate(config, jax.random.key(0), sequences=1)
+        simulator("astrophysics")(config, jax.random.key(0), sequences=1)

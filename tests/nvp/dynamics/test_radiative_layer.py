@@ -12,7 +12,8 @@ from scipy.integrate import solve_ivp
 
 from nvp.dynamics.config import PRESETS, configure
 from nvp.dynamics.configs.radiative_layer import RadiativeLayerConfig
-from nvp.dynamics.radiative_layer import cooled, cooling, simulate
+from nvp.dynamics.radiative_layer import cooled, cooling
+from nvp.dynamics.simulators import simulator
 from nvp.dynamics.transport import Faces
 from nvp.errors import FieldError
 
@@ -55,7 +56,7 @@ def test_uniform_gas_cools_as_its_law_says_at_second_order() -> None:
 
 def test_rectangle_cools_and_exchanges_through_both_edges() -> None:
     config = configure("turbulent_radiative_layer", {"height": 24, "width": 40, "steps": 6, "warm_up": 20.0})
-    (series,) = simulate(config, jax.random.key(0), sequences=1)
+    (series,) = simulator("turbulent_radiative_layer")(config, jax.random.key(0), sequences=1)
     assert series.energy.shape == (6, 24, 40, 1)
     assert series.source_total is not None
     assert series.outflow_total is not None

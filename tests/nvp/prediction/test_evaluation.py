@@ -11,9 +11,9 @@ import pytest
 
 from nvp.atlas.series import Series
 from nvp.dynamics.config import configure
-from nvp.dynamics.fluid import simulate
 from nvp.dynamics.perturbed import simulate as perturbed
 from nvp.dynamics.perturbed_config import configure_perturbed
+from nvp.dynamics.simulators import simulator
 from nvp.errors import FieldError
 from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
 from nvp.prediction.evaluation import Evaluation, combine, evaluate
@@ -39,7 +39,9 @@ class Truthful:
 
 @pytest.fixture(scope="module")
 def series() -> list[Series]:
-    return simulate(configure("fluid_dynamics", {"scale": 32, "steps": 8}), jax.random.key(5), sequences=4)
+    return simulator("fluid_dynamics")(
+        configure("fluid_dynamics", {"scale": 32, "steps": 8}), jax.random.key(5), sequences=4
+    )
 
 
 @pytest.fixture(scope="module")
