@@ -34,13 +34,15 @@ from nvp.dynamics.frames import frames
 from nvp.dynamics.random_fields import gaussian_field
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.spectral import directions, spectral, wavenumbers
-from nvp.dynamics.transport import Faces, advance
+from nvp.dynamics.transport import Advanced, Faces, advance
 from nvp.dynamics.vorticity import face_velocity, inverse_laplacian
 
 # mean |v|² of the turbulent state, as measured, in units of (growth − α)/β, which the fastest mode has while it grows
 TURBULENT = 0.47
 
 Flow = Float[Array, "2 h w"]
+# flow, E
+State = tuple[Flow, Float[Array, "h w"]]
 
 
 def trajectory(config: ActiveMatterConfig, key: PRNGKeyArray) -> Trajectory:
@@ -63,11 +65,9 @@ def trajectory(config: ActiveMatterConfig, key: PRNGKeyArray) -> Trajectory:
         growth=config.growth,
     )
     sink = jnp.full(shape, loss)
-    # flow, E, what Q added since the last frame
-    state_type = tuple[Flow, Float[Array, "h w"], Float[Array, ""]]
 
-    def one_step(_: Int[Array, ""], state: state_type) -> state_type:
-        before, carried, added = state
+    def one_step(_: Int[Array, ""], state: State) -> tuple[State, Advanced]:
+        before, carried = state
         after = flow(before)
         middle = 0.5 * (before + after)
         done = advance(
@@ -78,25 +78,24 @@ def trajectory(config: ActiveMatterConfig, key: PRNGKeyArray) -> Trajectory:
             source=activity * (middle**2).sum(axis=0),
             sink=sink,
         )
-        return after, done.energy, added + done.source
+        return (after, done.energy), done
 
-    def look(state: state_type) -> tuple[state_type, tuple[Array, ...]]:
-        swimmers, energy, added = state
+    def look(state: State) -> tuple[Array, Array, Array]:
+        swimmers, energy = state
         source = activity * (swimmers**2).sum(axis=0) - loss * energy
-        seen = (energy, jnp.moveaxis(swimmers, 0, -1), source[..., None], added)
-        return (swimmers, energy, jnp.zeros_like(added)), seen
+        return energy, jnp.moveaxis(swimmers, 0, -1), source[..., None]
 
     # the flow grows from small disorder, E from where its power and loss will be in balance
     swimmers = 0.3 * jax.vmap(lambda k: gaussian_field(k, shape, config.eddy))(jax.random.split(flow_key))
     power = TURBULENT * activity * (activity + config.growth) / config.saturation
-    begun = (incompressible(swimmers), jnp.full(shape, power / loss), jnp.zeros(()))
-    energies, velocities, sources, totals = frames(one_step, look, begun, warm=warm, count=count, length=config.steps)
+    begun = (incompressible(swimmers), jnp.full(shape, power / loss))
+    made = frames(one_step, look, begun, warm=warm, count=count, length=config.steps)
+    energies, velocities, sources = made.seen
     return Trajectory(
         energy=energies,
         context={"velocity": velocities, "source": sources},
-        # what was added before the first frame is in it
-        source_total=totals.at[0].set(0),
-        outflow_total=jnp.zeros(config.steps),
+        source_total=made.source,
+        outflow_total=made.outflow,
         parameters=drawn,
     )
 

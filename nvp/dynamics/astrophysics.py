@@ -28,11 +28,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nvp.dynamics.configs.astrophysics import AstrophysicsConfig
 from nvp.dynamics.exponential import Coefficients, integrator, resolved
+from nvp.dynamics.frames import frames
 from nvp.dynamics.random_fields import gaussian_field
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.spectral import directions, spectral, wavenumbers
 from nvp.dynamics.stirring import stirring
-from nvp.dynamics.transport import advance, mean_faces
+from nvp.dynamics.transport import Advanced, advance, mean_faces
 
 Flow = Float[Array, "2 h w"]
 # velocity, force, E
@@ -57,27 +58,27 @@ def trajectory(config: AstrophysicsConfig, key: PRNGKeyArray) -> Trajectory:
         shape=shape, step=step, wavelength=config.eddy, memory=config.memory, solenoidal=config.solenoidal
     )
 
-    def one_step(index: Int[Array, ""], state: State) -> State:
+    def one_step(index: Int[Array, ""], state: State) -> tuple[State, Advanced]:
         before, force, carried = state
         force = stir(force, jax.random.fold_in(stir_key, index))
         after = flow(before, config.force * force)
         faces = mean_faces(jnp.moveaxis(0.5 * (before + after), 0, -1), "periodic", "periodic")
-        return after, force, advance(carried, faces, duration=step, diffusivity=diffusivity).energy
+        done = advance(carried, faces, duration=step, diffusivity=diffusivity)
+        return (after, force, done.energy), done
 
-    def one_frame(state: State, frame: Int[Array, ""]) -> tuple[State, tuple[Array, Array]]:
-        seen = (state[2], jnp.moveaxis(state[0], 0, -1))
-        return jax.lax.fori_loop(warm + frame * count, warm + (frame + 1) * count, one_step, state), seen
+    def look(state: State) -> tuple[Array, Array]:
+        flow, _, energy = state
+        return energy, jnp.moveaxis(flow, 0, -1)
 
     # flow and E are stirred together until both have forgotten how they began
-    state = (jnp.zeros((2, *shape)), start(start_key), energy)
-    state = jax.lax.fori_loop(0, warm, one_step, state)
-    _, (energies, velocities) = jax.lax.scan(one_frame, state, jnp.arange(config.steps))
-    none = jnp.zeros(config.steps)
+    still = (jnp.zeros((2, *shape)), start(start_key), energy)
+    made = frames(one_step, look, still, warm=warm, count=count, length=config.steps)
+    energies, velocities = made.seen
     return Trajectory(
         energy=energies,
         context={"velocity": velocities},
-        source_total=none,
-        outflow_total=none,
+        source_total=made.source,
+        outflow_total=made.outflow,
         parameters={"viscosity": viscosity, "diffusivity": diffusivity},
     )
 

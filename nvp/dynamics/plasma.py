@@ -31,11 +31,13 @@ from nvp.dynamics.frames import frames
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.spectral import spectral, wavenumbers
 from nvp.dynamics.stirring import stirring
-from nvp.dynamics.transport import advance
+from nvp.dynamics.transport import Advanced, advance
 from nvp.dynamics.vorticity import face_velocity, inverse_laplacian, stream_function, velocity
 
 # channels ω, A
 Plasma = Float[Array, "2 h w"]
+# flow and field, stirring, E
+State = tuple[Plasma, Float[Array, "2 h w"], Float[Array, "h w"]]
 
 
 def trajectory(config: PlasmaConfig, key: PRNGKeyArray) -> Trajectory:
@@ -50,11 +52,9 @@ def trajectory(config: PlasmaConfig, key: PRNGKeyArray) -> Trajectory:
     warm = max(1, round(config.warm_up / step))
     flow = stepper(shape=shape, step=step, field=drawn["field"], **rates)
     start, stir = stirring(shape=shape, step=step, wavelength=config.eddy, memory=config.memory, solenoidal=1.0)
-    # flow, stirring, E, what Q added since the last frame
-    state_type = tuple[Plasma, Float[Array, "2 h w"], Float[Array, "h w"], Float[Array, ""]]
 
-    def one_step(index: Int[Array, ""], state: state_type) -> state_type:
-        before, force, carried, added = state
+    def one_step(index: Int[Array, ""], state: State) -> tuple[State, Advanced]:
+        before, force, carried = state
         force = stir(force, jax.random.fold_in(stir_key, index))
         after = flow(before, config.force * force)
         middle = 0.5 * (before + after)
@@ -65,22 +65,21 @@ def trajectory(config: PlasmaConfig, key: PRNGKeyArray) -> Trajectory:
             diffusivity=drawn["diffusivity"],
             source=heating(middle, **rates),
         )
-        return after, force, done.energy, added + done.source
+        return (after, force, done.energy), done
 
-    def look(state: state_type) -> tuple[state_type, tuple[Array, ...]]:
-        plasma, force, energy, added = state
-        seen = (energy, velocity(stream_function(plasma[0]), shape), heating(plasma, **rates)[..., None], added)
-        return (plasma, force, energy, jnp.zeros_like(added)), seen
+    def look(state: State) -> tuple[Array, Array, Array]:
+        plasma, _, energy = state
+        return energy, velocity(stream_function(plasma[0]), shape), heating(plasma, **rates)[..., None]
 
     # flow, field and heat are stirred up together from rest
-    still = (jnp.zeros((2, *shape)), start(start_key), jnp.full(shape, config.heat), jnp.zeros(()))
-    energies, velocities, sources, totals = frames(one_step, look, still, warm=warm, count=count, length=config.steps)
+    still = (jnp.zeros((2, *shape)), start(start_key), jnp.full(shape, config.heat))
+    made = frames(one_step, look, still, warm=warm, count=count, length=config.steps)
+    energies, velocities, sources = made.seen
     return Trajectory(
         energy=energies,
         context={"velocity": velocities, "source": sources},
-        # what was added before the first frame is in it
-        source_total=totals.at[0].set(0),
-        outflow_total=jnp.zeros(config.steps),
+        source_total=made.source,
+        outflow_total=made.outflow,
         parameters=drawn,
     )
 

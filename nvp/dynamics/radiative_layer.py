@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nvp.dynamics import channel
 from nvp.dynamics.configs.radiative_layer import RadiativeLayerConfig
+from nvp.dynamics.frames import frames
 from nvp.dynamics.random_fields import gaussian_field
 from nvp.dynamics.simulation import Trajectory, log_uniform, sub_steps
 from nvp.dynamics.spectral import spectral
@@ -34,8 +35,8 @@ from nvp.dynamics.stirring import curl, stirring
 from nvp.dynamics.transport import Advanced, Faces, advance
 
 Field = Float[Array, "h w"]
-# vorticity, force, E, and what Q added and what left since the last frame
-State = tuple[Field, Float[Array, "2 h w"], Field, Float[Array, ""], Float[Array, ""]]
+# vorticity, force, E
+State = tuple[Field, Float[Array, "2 h w"], Field]
 # how far the front is displaced at first, as a share of the height
 CORRUGATION = 0.12
 # its half-thickness (grid units)
@@ -68,32 +69,27 @@ def trajectory(config: RadiativeLayerConfig, key: PRNGKeyArray) -> Trajectory:
     energy = config.cold + (config.hot - config.cold) * 0.5 * (1 + jnp.tanh(away / FRONT))
     vorticity = jnp.broadcast_to(shear[:, None], shape)
 
-    def one_step(index: Int[Array, ""], state: State) -> State:
-        before, force, carried, source, outflow = state
+    def one_step(index: Int[Array, ""], state: State) -> tuple[State, Advanced]:
+        before, force, carried = state
         force = stir(force, jax.random.fold_in(stir_key, index))
         after = flow(before, curl(strength * force))
         faces = channel.face_velocity(0.5 * (before + after), -inflow)
-        end = cooled(carried, faces, config, duration=step, diffusivity=diffusivity, highest=highest)
-        return after, force, end.energy, source + end.source, outflow + end.outflow
+        done = cooled(carried, faces, config, duration=step, diffusivity=diffusivity, highest=highest)
+        return (after, force, done.energy), done
 
-    nothing = jnp.zeros(())
+    def look(state: State) -> tuple[Array, Array, Array]:
+        vorticity, _, energy = state
+        source = -cooling(energy, config, highest) * energy
+        return energy, channel.velocity(vorticity, -inflow), source[..., None]
 
-    def one_frame(state: State, frame: Int[Array, ""]) -> tuple[State, tuple[Array, ...]]:
-        vorticity, force, carried, source, outflow = state
-        lost = -cooling(carried, config, highest) * carried
-        seen = (carried, channel.velocity(vorticity, -inflow), lost[..., None], source, outflow)
-        fresh = (vorticity, force, carried, nothing, nothing)
-        return jax.lax.fori_loop(warm + frame * count, warm + (frame + 1) * count, one_step, fresh), seen
-
-    state = jax.lax.fori_loop(0, warm, one_step, (vorticity, start(start_key), energy, nothing, nothing))
-    _, (energies, velocities, sources, source, outflow) = jax.lax.scan(
-        one_frame, (*state[:3], nothing, nothing), jnp.arange(config.steps)
-    )
+    begun = (vorticity, start(start_key), energy)
+    made = frames(one_step, look, begun, warm=warm, count=count, length=config.steps)
+    energies, velocities, sources = made.seen
     return Trajectory(
         energy=energies,
         context={"velocity": velocities, "source": sources},
-        source_total=source,
-        outflow_total=outflow,
+        source_total=made.source,
+        outflow_total=made.outflow,
         parameters={"viscosity": viscosity, "diffusivity": diffusivity, "cooling": highest, "inflow": inflow},
     )
 
