@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,26 +12,25 @@ from jaxtyping import Array, Float, Int
 from nvp.dynamics.transport import Advanced
 
 State = TypeVar("State")
-Seen = TypeVar("Seen")
 
 
-class Frames(NamedTuple, Generic[Seen]):
+class Frames(NamedTuple):
     """What was seen at each of t frames, and what Q added and what left over the step that leads to each."""
 
-    seen: Seen
-    source: Float[Array, "t"]
-    outflow: Float[Array, "t"]
+    seen: Any
+    source: Float[Array, "*t"]
+    outflow: Float[Array, "*t"]
 
 
 def frames(
     step: Callable[[Int[Array, ""], State], tuple[State, Advanced]],
-    look: Callable[[State], Seen],
+    look: Callable[[State], Any],
     state: State,
     *,
     warm: int,
     count: int,
     length: int,
-) -> Frames[Seen]:
+) -> Frames:
     """What `look` sees after `warm` steps, and then every `count`: `length` times.
 
     `step` is told its number, and says what its transport did. All steps are in one loop, so that they are compiled
@@ -45,11 +44,11 @@ def frames(
         state, done = step(index, state)
         return state, source + done.source, outflow + done.outflow
 
-    def one(state: State, between: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[State, Frames[Seen]]:
+    def one(state: State, between: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[State, Frames]:
         nothing = jnp.zeros(())
         state, source, outflow = jax.lax.fori_loop(*between, accounted, (state, nothing, nothing))
         return state, Frames(look(state), source, outflow)
 
-    found: Frames[Seen] = jax.lax.scan(one, state, (first, last))[1]
+    found: Frames = jax.lax.scan(one, state, (first, last))[1]
     # what came and went before the first frame is in it
     return found._replace(source=found.source.at[0].set(0), outflow=found.outflow.at[0].set(0))
