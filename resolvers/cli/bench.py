@@ -22,6 +22,7 @@ from resolvers import supervisor
 from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
 from resolvers.benches.serving import ServingConfig, bench_serving
+from resolvers.cli import bench_nvp
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail, run
 from resolvers.client import Client
@@ -36,6 +37,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure.")
 @app.callback()
 def _group() -> None:
     """Measure; each bench has a Neo4j and a store of its own and leaves nothing behind."""
+
+
+app.command()(bench_nvp.nvp)
 
 
 @app.command()
