@@ -61,6 +61,8 @@ class NVPConfig:
     latent: int = 128
     # share of z_t and of the deepest features dropped in training, 0 … 1
     dropout: float = 0.0
+    # length of the noise vector by which members differ; 0 for a network that says one thing only
+    noise: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.history <= 4:
@@ -85,6 +87,8 @@ class NVPConfig:
             raise FieldError(
                 "BAD_CONFIG", f"expected a dropout in 0 … 1, got {self.dropout}.", next_step="Use 0 for none."
             )
+        if self.noise < 0:
+            raise FieldError("BAD_CONFIG", f"expected noise >= 0, got {self.noise}.", next_step="Use 0 for none.")
         if self.site is not None and not self.calendar:
             raise FieldError(
                 "BAD_CONFIG",

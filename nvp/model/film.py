@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from nvp.model.noise import NoiseInput
 from nvp.model.padding import initial
 
 
@@ -29,14 +30,23 @@ class Linear(nnx.Module):
 
 
 class Fusion(nnx.Module):
-    """Pooled features of both paths and the scalars → z_t."""
+    """Pooled features of both paths, the scalars and a member's noise → z_t."""
 
-    def __init__(self, features: int, scalars: int, latent: int, *, rng: np.random.Generator) -> None:
+    def __init__(self, features: int, scalars: int, latent: int, *, noise: int = 0, rng: np.random.Generator) -> None:
         self.dense = Linear(features + scalars, latent, gain=1.0, rng=rng)
+        self.noise = NoiseInput(noise, latent) if noise else None
 
-    def __call__(self, deepest: Float[Array, "b h w f"], scalars: Float[Array, "b s"]) -> Float[Array, "b z"]:
+    def __call__(
+        self,
+        deepest: Float[Array, "b h w f"],
+        scalars: Float[Array, "b s"],
+        noise: Float[Array, "b n"] | None = None,
+    ) -> Float[Array, "b z"]:
         pooled = jnp.concatenate([deepest.mean(axis=(1, 2)), scalars], axis=-1)
-        fused: Float[Array, "b z"] = jax.nn.silu(self.dense(pooled))
+        mixed = self.dense(pooled)
+        if self.noise is not None and noise is not None:
+            mixed = mixed + self.noise(noise)
+        fused: Float[Array, "b z"] = jax.nn.silu(mixed)
         return fused
 
 

@@ -80,6 +80,7 @@ class NVP(nnx.Module):
             dropout=config.dropout,
             boundaries=self.boundaries,
             rng=rng,
+            noise=config.noise,
         )
 
     @property
@@ -87,7 +88,9 @@ class NVP(nnx.Module):
         """Along y and x."""
         return self.config.boundary_y, self.config.boundary_x
 
-    def __call__(self, inputs: Inputs, key: PRNGKeyArray | None = None) -> Prediction:
+    def __call__(
+        self, inputs: Inputs, key: PRNGKeyArray | None = None, noise: Float[Array, "b n"] | None = None
+    ) -> Prediction:
         config, c = self.config, self.config.channels
         state = inputs.history[:, -1]
         heat = self._source(inputs)
@@ -105,7 +108,11 @@ class NVP(nnx.Module):
             parts += [(state - self.normal[...][None]) / unit, self._over(self.activity[...][None] / step, state)]
         parts += hints
         out = self.unet(
-            jnp.concatenate(parts, axis=-1), jnp.concatenate(gradients, axis=-1), self._scalars(inputs, mean, unit), key
+            jnp.concatenate(parts, axis=-1),
+            jnp.concatenate(gradients, axis=-1),
+            self._scalars(inputs, mean, unit),
+            key,
+            noise,
         )
 
         gates, change, log_var, rest = jnp.split(out, [c * self.hints, c * (self.hints + 1), c * (self.hints + 2)], -1)

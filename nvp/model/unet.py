@@ -166,12 +166,13 @@ class UNet(nnx.Module):
         dropout: float,
         boundaries: Boundaries,
         rng: np.random.Generator,
+        noise: int = 0,
     ) -> None:
         side = tuple(width // 2 for width in widths)
         self.dropout = dropout
         self.energy = Encoder(energy_channels, widths, blocks=blocks, pyramid=True, boundaries=boundaries, rng=rng)
         self.gradient = Encoder(gradient_channels, side, blocks=blocks, pyramid=False, boundaries=boundaries, rng=rng)
-        self.fusion = Fusion(widths[-1] + side[-1], scalars, latent, rng=rng)
+        self.fusion = Fusion(widths[-1] + side[-1], scalars, latent, noise=noise, rng=rng)
         self.decoder = Decoder(widths, side, outputs, blocks=blocks, latent=latent, boundaries=boundaries, rng=rng)
 
     def __call__(
@@ -180,10 +181,11 @@ class UNet(nnx.Module):
         gradient: Float[Array, "b h w g"],
         scalars: Float[Array, "b s"],
         key: PRNGKeyArray | None = None,
+        noise: Float[Array, "b n"] | None = None,
     ) -> Float[Array, "b h w outputs"]:
         of_energy, of_gradient = self.energy(energy), self.gradient(gradient)
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
-        z = self.fusion(jnp.concatenate([of_energy[-1], of_gradient[-1]], axis=-1), scalars)
+        z = self.fusion(jnp.concatenate([of_energy[-1], of_gradient[-1]], axis=-1), scalars, noise)
         z = dropout(z, self.dropout, keys[0])
         of_energy = [dropout(level, self.dropout, k) for level, k in zip(of_energy, keys[1:], strict=True)]
         outputs: Float[Array, "b h w outputs"] = self.decoder(of_energy, of_gradient, z)

@@ -102,7 +102,13 @@ def train_step(
 
 
 @partial(jax.jit, static_argnames=("graph",))
-def predict_step(graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, inputs: Inputs) -> Any:
-    """One step ahead, as a `Prediction`."""
-    prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs)
+def predict_step(
+    graph: nnx.GraphDef[NVP],
+    params: Weights,
+    constants: Weights,
+    inputs: Inputs,
+    noise: Float[Array, "b n"] | None = None,
+) -> Any:
+    """One step ahead, as a `Prediction`; `noise` makes it one member's."""
+    prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs, noise=noise)
     return prediction
