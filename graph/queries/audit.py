@@ -76,6 +76,12 @@ async def sequences(gateway: Gateway) -> AsyncIterator[SequenceFacts]:
         after = rows[-1]["sequence"]["uid"]
 
 
+async def sequence(gateway: Gateway, uid: str) -> SequenceFacts | None:
+    """One sequence as it is now; None where it is not there any more."""
+    rows = await gateway.read(SEQUENCE, uid=uid)
+    return SequenceFacts(**rows[0]["sequence"]) if rows else None
+
+
 async def frames(gateway: Gateway, sequence: str) -> AsyncIterator[list[FrameFacts]]:
     """The snapshots of a sequence in order of time, page by page."""
     after = LEAST
@@ -131,9 +137,7 @@ async def mend_statistics(gateway: Gateway, rows: list[dict[str, Any]]) -> None:
     await gateway.write(MEND_STATISTICS, rows=rows)
 
 
-SEQUENCES: LiteralString = """
-MATCH (s:Sequence) WHERE s.uid > $after
-WITH s ORDER BY s.uid LIMIT $limit
+_FACTS: LiteralString = """
 RETURN s {.uid, .domain, .source, .generator, .origin, .recipe_json, .rng_seed, .height, .width, .dt, .anchor, .first,
   .last, .length, .digest,
   segments: COLLECT { MATCH (s)-[:HAS_SEGMENT]->(g:Segment) WITH g ORDER BY g.first, g.uid
@@ -142,6 +146,10 @@ RETURN s {.uid, .domain, .source, .generator, .origin, .recipe_json, .rng_seed, 
   has_snapshot: COUNT { (s)-[:HAS_SNAPSHOT]->() }} AS sequence
 ORDER BY s.uid
 """
+
+SEQUENCES: LiteralString = "MATCH (s:Sequence) WHERE s.uid > $after WITH s ORDER BY s.uid LIMIT $limit" + _FACTS
+
+SEQUENCE: LiteralString = "MATCH (s:Sequence {uid: $uid})" + _FACTS
 
 FRAMES: LiteralString = """
 MATCH (e:EnergySnapshot) WHERE e.sequence = $sequence AND e.t_index > $after

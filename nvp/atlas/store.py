@@ -191,28 +191,36 @@ class ArrayStore:
 
     def remove(self, uri: str) -> None:
         """Delete the file behind `uri` if it is there; the caller knows that the graph does not refer to it."""
-        self.path(uri).unlink(missing_ok=True)
+        with self._writing(self.path(uri)):
+            self.path(uri).unlink(missing_ok=True)
 
     def set_aside(self, uri: str) -> Path | None:
         """Take the file behind `uri` out of everybody's sight, to be put back or deleted; None where there is none."""
         aside = self.root / "tmp" / temporary_name(self.path(uri).suffix)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.path(uri).rename(aside)
-        except FileNotFoundError:
-            return None
+        with self._writing(self.path(uri)):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path(uri).rename(aside)
+            except FileNotFoundError:
+                return None
         return aside
 
     def put_back(self, aside: Path, uri: str) -> None:
         """Undo `set_aside`."""
-        aside.replace(self.path(uri))
+        with self._writing(self.path(uri)):
+            aside.replace(self.path(uri))
+
+    def throw_away(self, aside: Path) -> None:
+        """Delete what was set aside."""
+        with self._writing(aside):
+            aside.unlink(missing_ok=True)
 
     def sweep_temporary(self, *, older_than_s: float = 86_400.0) -> int:
         """Delete what killed writers left behind: those of this host at once, others after a day; returns how many."""
         oldest = time.time() - older_than_s
         removed = 0
         for path in (self.root / "tmp").glob("*"):
-            with contextlib.suppress(FileNotFoundError):
+            with self._writing(path), contextlib.suppress(FileNotFoundError):
                 if is_abandoned(path.name) or path.stat().st_mtime < oldest:
                     path.unlink()
                     removed += 1
@@ -261,21 +269,28 @@ class ArrayStore:
         """Make `path` appear complete: write beside, flush to disk, rename, flush the directory."""
         temporary = self.root / "tmp" / temporary_name(path.suffix)
         try:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
-            _flush(temporary)
-            temporary.replace(path)
-            _flush(path.parent)
+            with self._writing(path):
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(temporary)
+                _flush(temporary)
+                temporary.replace(path)
+                _flush(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """A disk that is full or may not be written to is told in one line."""
+        try:
+            yield
         except OSError as error:
             raise FieldError(
                 "STORE_UNWRITABLE",
                 f"cannot write {path}: {' '.join(str(error).split())}.",
                 next_step="Free space, or set FIELDGRAPH_STORE to a directory that you may write to.",
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _missing(self, uri: str) -> FieldError:
         return FieldError(

@@ -11,8 +11,9 @@
     broken_chain        the sequence's digest is not the chain of its segments'
     orphan_file         a file that no node refers to
 
-Sequences are walked page by page, one segment's file at a time: memory does not grow with the graph. Files that a live
-run may be about to record are no orphans, nor are arrays that were uploaded within a day.
+Sequences are walked page by page, one segment's file at a time: memory does not grow with the graph. One that grows
+meanwhile is looked at again; where it does not hold still, what a half-seen change may feign is left to the next audit.
+Files that a live run may be about to record are no orphans, nor are arrays that were uploaded within a day.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ from resolvers.services.context import Services
 
 DAY_SECONDS = 86_400.0
 BATCH = 500
+# at a sequence that grows, before it is told as it moves
+LOOKS = 3
+# what may seem so where a sequence grows between two reads
+FLEETING = ("missing_frame", "missing_next", "wrong_count", "broken_chain")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being looked at, how much of it is done, and all of it."""
@@ -54,6 +59,12 @@ class Findings:
         """One more defect."""
         self.defects.append(Defect(kind=kind, uid=uid, uri=uri, detail=detail))
 
+    def take(self, other: Findings) -> None:
+        """What another look found besides."""
+        self.defects += other.defects
+        self.checked += other.checked
+        self.referenced |= other.referenced
+
     def counts(self) -> dict[str, int]:
         """Defects by kind."""
         return dict(Counter(defect.kind for defect in self.defects).most_common())
@@ -64,25 +75,52 @@ async def audit_graph(services: Services, *, verify: bool = False, progress: Pro
     found, done = Findings(), 0
     total = (await audit.counts(services.gateway))["snapshots"]
     async for facts in audit.sequences(services.gateway):
-        hashes = await _segments(services.store, facts, found, verify=verify)
-        present: list[range] = []
-        before: FrameFacts | None = None
-        async for page in audit.frames(services.gateway, facts.uid):
-            for frame in page:
-                _frame(services.store, facts, frame, hashes, found)
-                if before is not None:
-                    _next(before, frame, found)
-                before = frame
-                _extend(present, frame.t_index)
-            done += len(page)
+
+        def tell(seen: int, before: int = done) -> None:
             if progress:
-                progress("snapshots", done, total)
-        if before is not None and before.next is not None:
-            found.add("missing_next", before.uid, before.uri, f"NEXT leads from the last frame to {before.next}")
-        _whole(facts, present, found)
+                progress("snapshots", before + seen, total)
+
+        found.take(await _sequence(services, facts, tell, verify=verify))
+        done = found.checked["snapshots"]
     await _other_files(services, found, verify=verify)
     await _orphans(services, found, progress)
     found.defects.sort(key=lambda defect: (defect.kind, defect.uri, defect.uid))
+    return found
+
+
+async def _sequence(services: Services, facts: SequenceFacts, tell: Callable[[int], None], *, verify: bool) -> Findings:
+    """A sequence that held still while it was looked at; else without what growth may feign."""
+    found = Findings()
+    for _ in range(LOOKS):
+        found = await _look(services, facts, tell, verify=verify)
+        now = await audit.sequence(services.gateway, facts.uid)
+        if now is None:
+            return Findings()
+        if now == facts:
+            return found
+        facts = now
+    found.defects = [defect for defect in found.defects if defect.kind not in FLEETING]
+    found.checked["growing sequences"] += 1
+    return found
+
+
+async def _look(services: Services, facts: SequenceFacts, tell: Callable[[int], None], *, verify: bool) -> Findings:
+    """One walk over a sequence's segments and snapshots."""
+    found = Findings()
+    hashes = await _segments(services.store, facts, found, verify=verify)
+    present: list[range] = []
+    before: FrameFacts | None = None
+    async for page in audit.frames(services.gateway, facts.uid):
+        for frame in page:
+            _frame(services.store, facts, frame, hashes, found)
+            if before is not None:
+                _next(before, frame, found)
+            before = frame
+            _extend(present, frame.t_index)
+        tell(found.checked["snapshots"])
+    if before is not None and before.next is not None:
+        found.add("missing_next", before.uid, before.uri, f"NEXT leads from the last frame to {before.next}")
+    _whole(facts, present, found)
     return found
 
 

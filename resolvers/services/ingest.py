@@ -342,7 +342,7 @@ async def delete_unknown(services: Services, uri: str) -> bool:
     if known:
         services.store.put_back(aside, uri)
     else:
-        aside.unlink(missing_ok=True)
+        services.store.throw_away(aside)
     return not known
 
 

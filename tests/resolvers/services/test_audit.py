@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from graph.queries import sequences, timeline
 from graph.settings import Settings
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
+from nvp.errors import FieldError
 from resolvers.services.audit import _without, audit_graph
 from resolvers.services.context import Services
 from resolvers.services.ingest import delete_unknown, ingest_series
@@ -300,3 +302,55 @@ async def test_a_sequence_that_has_grown_since_is_left_alone(services: Services)
     numbers = {"length": 1, "first": 0, "last": 0, "digest": "old"}
     await queries.mend_sequence(services.gateway, uid, **numbers, known="as it was before it grew")
     assert await state(services) == before
+
+
+async def test_a_sequence_that_grows_while_it_is_read_has_no_defects(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its counts are read first and its frames later: what came between is no defect."""
+    looks, frames = 0, queries.frames
+    rng = np.random.default_rng(2)
+
+    async def growing(gateway: Gateway, sequence: str) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks <= growth:
+            (row,) = await gateway.read("MATCH (s:Sequence {uid: $uid}) RETURN s {.source, .last} AS s", uid=sequence)
+            energy = rng.random((2, 8, 16, 1)).astype(np.float32)
+            series = Series(energy=energy, dt=1.0, first=row["s"]["last"] + 1, domain="fluid_dynamics")
+            source = row["s"]["source"]
+            await ingest_series(services, series, source=source, recipe={}, generator="test", label="Simulated")
+        async for page in frames(gateway, sequence):
+            yield page
+
+    monkeypatch.setattr(queries, "frames", growing)
+    growth = 1
+    found = await audit_graph(services, verify=True)
+    assert (found.defects, looks) == ([], 3)  # one of the two sequences twice
+    assert (found.checked["snapshots"], found.checked["sequences"]) == (17, 2)
+    # one that never holds still says so, and nothing else
+    looks, growth = 0, 99
+    found = await audit_graph(services)
+    assert (found.defects, found.checked["growing sequences"]) == ([], 2)
+    # what is really wrong is told all the same
+    looks, growth = 0, 1
+    await services.gateway.write("MATCH (:EnergySnapshot {t_index: 2})-[n:NEXT]->() DELETE n")
+    assert (await audit_graph(services)).counts() == {"missing_next": 2}
+
+
+async def test_repair_of_a_store_that_cannot_be_written_is_one_line(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_file(services.store, age_s=2 * 86_400.0)
+    found = await audit_graph(services)
+
+    def read_only(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    for step in ("mkdir", "rename", "unlink"):
+        assert await kinds(services) == {"orphan_file": 1}  # nothing was lost so far
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, step, read_only)
+            with pytest.raises(FieldError) as caught:
+                await repair(services, found)
+        assert caught.value.code == "STORE_UNWRITABLE"
