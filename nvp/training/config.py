@@ -20,10 +20,13 @@ class TrainingConfig:
     history: int | None = None
     # draws weights, order of the examples and augmentation
     rng_seed: int = 0
-    # passes over the training part, unless `seconds` run out first
+    # passes over the training part, unless `seconds` or `cpu_seconds` run out first
     epochs: int | None = None
     # wall seconds, compilation included; None for no limit. The learning rate then falls with time
     seconds: float | None = None
+    # CPU seconds of this process, all its threads, compilation apart; None for no limit. The same skill on a busy
+    # machine; like `seconds` it drives the learning rate, and only `epochs` repeat bit for bit
+    cpu_seconds: float | None = None
     # examples per step
     batch: int | None = None
     # largest learning rate; it rises over the first 5 % and falls to 0 by a cosine
@@ -48,7 +51,7 @@ class TrainingConfig:
     checkpoint_seconds: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "seconds", "batch", "learning_rate", "patience"):
+        for name in ("epochs", "seconds", "cpu_seconds", "batch", "learning_rate", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise FieldError(

@@ -25,12 +25,13 @@ from nvp.model.config import NVPConfig, config_for
 from nvp.model.nvp import NVP, parameter_count
 from nvp.model.statistics import fit_statistics
 from nvp.training import checkpoint
+from nvp.training.clock import Clock
 from nvp.training.config import TrainingConfig, suited
 from nvp.training.data import Examples, TrainingData
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from nvp.training.loss import Loss
 from nvp.training.step import first_state, learning_rate, train_step
-from nvp.training.validation import validate
+from nvp.training.validation import Score, validate
 
 _PROGRESS_SECONDS = 0.5
 
@@ -55,7 +56,7 @@ class Training:
     """One training in progress."""
 
     def __init__(self, config: TrainingConfig, model: NVPConfig, data: TrainingData, directory: Path) -> None:
-        self.began = time.perf_counter()
+        self.clock = Clock()
         self.config, self.model, self.directory = config, model, Path(directory)
         self.examples, self.held_out = Examples(model, data.train), Examples(model, data.validation)
         self.batch, self.epochs = config.batch or 1, config.epochs or 1
@@ -68,24 +69,15 @@ class Training:
         self.best: dict[str, Any] = {"fidelity": -math.inf, "epoch": 0, "step": 0}
         self.best_params = jax.tree.map(np.asarray, self.state.ema)
         self.written: CheckpointSaved | None = None
-        # seconds of earlier attempts, and when this attempt's schedule began to run (after compilation)
-        self.spent, self.compiled = 0.0, 0.0
         self.fidelity: float | None = None
-        self.reported = self.began
+        self.validated = False
+        self.reported = time.perf_counter()
 
     # -- where it stands ------------------------------------------------------------------------------------------
 
-    @property
-    def seconds(self) -> float:
-        """Wall time so far, earlier attempts included."""
-        return self.spent + time.perf_counter() - self.began
-
     def fraction(self, step: int) -> float:
         """Share done, by epochs or by time, whichever is further."""
-        share = step / (self.epochs * self.steps_per_epoch)
-        if self.config.seconds is not None:
-            share = max(share, (self.seconds - self.compiled) / max(self.config.seconds - self.compiled, 1e-9))
-        return min(1.0, share)
+        return min(1.0, max(step / (self.epochs * self.steps_per_epoch), self.clock.share(self.config)))
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -95,8 +87,8 @@ class Training:
         reason, last_saved = "epochs", time.perf_counter()
         while self.epoch < self.epochs:
             yield from self._epoch()
-            if self.config.seconds is not None and self.seconds >= self.config.seconds:
-                reason = "seconds"
+            if over := self.clock.over(self.config):
+                reason = over
                 break
             if self.epoch - self.best["epoch"] >= (self.config.patience or math.inf):
                 reason = "patience"
@@ -113,7 +105,7 @@ class Training:
             epoch=saved.epoch,
             val_fidelity=saved.val_fidelity,
             sha256=saved.sha256,
-            seconds=self.seconds,
+            seconds=self.clock.seconds,
             reason=reason,
         )
 
@@ -126,7 +118,11 @@ class Training:
     def _epoch(self) -> Iterator[TrainingEvent]:
         config, epoch = self.config, self.epoch
         began = since = time.perf_counter()
-        first, terms = 0, []  # speed is that of the examples after `first`, since `since`
+        first, terms, compiled = (
+            0,
+            [],
+            self.clock.compiled > 0,
+        )  # speed is that of the examples after `first`, since `since`
         step = epoch * self.steps_per_epoch
         batches = self.examples.epoch(epoch, batch=self.batch, rng_seed=config.rng_seed, augment=config.augment)
         rate = 0.0
@@ -137,9 +133,10 @@ class Training:
             )
             terms.append(loss)
             step += 1
-            if not self.compiled:
+            if not compiled:
                 loss.error.block_until_ready()
-                self.compiled = self.seconds - self.spent
+                self.clock.first_step_done()
+                compiled = True
                 began = since = self.reported = time.perf_counter()
                 first = number
             # epochs may be shorter than the pause between two reports
@@ -148,17 +145,14 @@ class Training:
                 self.reported = time.perf_counter()
                 yield self._progress(step, value, (number - first) * self.batch / (self.reported - since))
                 since, first = self.reported, number
-            if config.seconds is not None and self.seconds >= config.seconds:
+            if self.clock.over(config):
                 break
         self._finite(terms[-1], step)
-        score = validate(
-            self.graph,
-            self.state.ema,
-            self.constants,
-            self.held_out,
-            batch=self.batch,
-            windows=config.validation_windows,
-        )
+        if not self.validated:
+            with self.clock.apart():  # compiles
+                self._validate(windows=1)
+        score = self._validate(windows=config.validation_windows)
+        self.validated = True
         self.epoch, self.fidelity = epoch + 1, score.fidelity
         if score.fidelity > self.best["fidelity"]:
             self.best = {"fidelity": score.fidelity, "epoch": self.epoch, "step": step}
@@ -177,11 +171,12 @@ class Training:
             seconds=time.perf_counter() - began,
         )
 
+    def _validate(self, *, windows: int) -> Score:
+        return validate(self.graph, self.state.ema, self.constants, self.held_out, batch=self.batch, windows=windows)
+
     def _progress(self, step: int, loss: float, speed: float) -> Progress:
         fraction = self.fraction(step)
-        left = (self.epochs * self.steps_per_epoch - step) * self.batch / max(speed, 1e-9)
-        if self.config.seconds is not None:
-            left = min(left, max(0.0, self.config.seconds - self.seconds))
+        by_steps = (self.epochs * self.steps_per_epoch - step) * self.batch / max(speed, 1e-9)
         return Progress(
             epoch=self.epoch + 1,
             epochs=self.epochs,
@@ -189,7 +184,7 @@ class Training:
             loss=loss,
             samples_per_second=speed,
             fidelity=self.fidelity,
-            eta=left,
+            eta=min(by_steps, self.clock.left(self.config)),
             fraction=fraction,
         )
 
@@ -232,7 +227,8 @@ class Training:
             "training": self.config.to_json(),
             "epoch": self.epoch,
             "best": self.best,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
+            "cpu_seconds": self.clock.cpu_seconds,
             "fidelity": self.fidelity,
             "written": None if self.written is None else {**asdict(self.written), "path": self.written.path.name},
         }
@@ -260,7 +256,7 @@ class Training:
         self.state = checkpoint.tree_of(arrays, self.state, "state/")
         self.best_params = checkpoint.tree_of(arrays, self.best_params, "best/")
         self.epoch, self.best, self.fidelity = manifest["epoch"], manifest["best"], manifest["fidelity"]
-        self.spent = manifest["seconds"]
+        self.clock.before = (manifest["seconds"], manifest.get("cpu_seconds", 0.0))
         if manifest["written"] is not None:
             self.written = CheckpointSaved(
                 **{**manifest["written"], "path": self.directory / manifest["written"]["path"]}
