@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from nvp.dynamics.domain import DomainSpec
-from nvp.pictures.radial import radial_spectrum
 from nvp.pictures.style import LATEST, SMALL, TEXT, TIMES, figure, legend, quiet, titled
+from nvp.thermo.radial import radial_spectrum
 
 # lines that can be told apart
 MOST = 8

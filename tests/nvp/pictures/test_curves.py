@@ -11,9 +11,9 @@ from nvp.atlas.entropy import spatial_entropy
 from nvp.errors import FieldError
 from nvp.pictures.budget import budget_figure, energy_budget
 from nvp.pictures.entropy import entropy_figure
-from nvp.pictures.radial import radial_spectrum
 from nvp.pictures.spectrum import MOST, spectrum_figure
 from nvp.pictures.times import stamp, times
+from nvp.thermo.radial import radial_spectrum
 from tests.nvp.pictures.series import CLOSED, OPEN, SIGNED, series
 
 

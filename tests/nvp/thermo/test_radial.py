@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvp.pictures.radial import radial_spectrum
+from nvp.thermo.radial import radial_spectrum
 
 
 @given(
