@@ -29,7 +29,8 @@ from nvp.dynamics.perturbations import (
 )
 from nvp.dynamics.perturbed import apply_step, draw
 from nvp.dynamics.perturbed_config import BOUNDARY_MODES, DOMAIN_PARAMETERS, PerturbationConfig
-from nvp.thermo.validation import ENTROPY_TOLERANCE, entropy_change, validate_energy_conservation
+from nvp.thermo.validation import entropy_change, validate_energy_conservation
+from nvp.thermo.violations import ENTROPY_TOLERANCE
 
 Map = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
