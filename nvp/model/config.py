@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from nvp.dynamics.domain import Boundary, DomainSpec
 from nvp.errors import FieldError
 
 Size = Literal["tiny", "small", "base"]
+Compute = Literal["float32", "bfloat16"]
 
 # context fields with a meaning of their own: velocity (x, y) in cells per unit time, and source Q per unit time
 VELOCITY = "velocity"
@@ -63,6 +64,10 @@ class NVPConfig:
     dropout: float = 0.0
     # length of the noise vector by which members differ; 0 for a network that says one thing only
     noise: int = 0
+    # type in which the convolutions but the last multiply; parameters, sums, activations and the head are float32
+    compute: Compute = "float32"
+    # residual blocks are computed again in the backward pass instead of kept: less memory, a third more time
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.history <= 4:
@@ -86,6 +91,12 @@ class NVPConfig:
         if not 0 <= self.dropout < 1:
             raise FieldError(
                 "BAD_CONFIG", f"expected a dropout in 0 … 1, got {self.dropout}.", next_step="Use 0 for none."
+            )
+        if self.compute not in get_args(Compute):
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected compute out of {', '.join(get_args(Compute))}, got {self.compute!r}.",
+                next_step="Use bfloat16 on a GPU, float32 elsewhere.",
             )
         if self.noise < 0:
             raise FieldError("BAD_CONFIG", f"expected noise >= 0, got {self.noise}.", next_step="Use 0 for none.")

@@ -21,6 +21,7 @@ from nvp.model.hints import carried, laplacian, slopes, squeezed
 from nvp.model.inputs import Inputs
 from nvp.model.motion import motion
 from nvp.model.padding import Boundaries
+from nvp.model.precision import set_precision
 from nvp.model.statistics import HOURS, Statistics
 from nvp.model.unet import UNet
 
@@ -82,6 +83,7 @@ class NVP(nnx.Module):
             rng=rng,
             noise=config.noise,
         )
+        set_precision(self.unet, compute=config.compute, remat=config.remat)
 
     @property
     def boundaries(self) -> Boundaries:

@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from nvp.dynamics.domain import Boundary
+from nvp.model.config import Compute
 
 Boundaries = tuple[Boundary, Boundary]
 """Boundaries along y and x, as the axes come in an array."""
@@ -47,6 +48,9 @@ def shifted(field: Float[Array, "b _ _ *c"], by: int, boundary: Boundary, *, axi
 class Conv(nnx.Module):
     """A convolution that keeps the shape and knows the boundaries; a kernel of one cell is a map of the channels."""
 
+    # type of its products; what it is given and gives is float32
+    compute: Compute = "float32"
+
     def __init__(
         self,
         features_in: int,
@@ -64,13 +68,13 @@ class Conv(nnx.Module):
 
     def __call__(self, field: Float[Array, "b h w _"]) -> Float[Array, "b h w _"]:
         result = jax.lax.conv_general_dilated(
-            pad(field, self.width, self.boundaries),
-            self.kernel[...],
+            pad(field.astype(self.compute), self.width, self.boundaries),
+            self.kernel[...].astype(self.compute),
             (1, 1),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        return result + self.bias[...][None, None, None]
+        return result.astype(field.dtype) + self.bias[...][None, None, None]
 
 
 def initial(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Float[Array, "..."]:

@@ -47,12 +47,19 @@ def coarser(field: Float[Array, "b h w c"]) -> Float[Array, "b h_half w_half c"]
 class Block(nnx.Module):
     """x + conv(silu(conv(silu(x))))."""
 
+    # compute it again in the backward pass instead of keeping what it needs
+    remat: bool = False
+
     def __init__(self, width: int, *, boundaries: Boundaries, rng: np.random.Generator) -> None:
         self.first = Conv(width, width, boundaries=boundaries, rng=rng)
         self.second = Conv(width, width, boundaries=boundaries, gain=_QUIET, rng=rng)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        return x + self.second(jax.nn.silu(self.first(jax.nn.silu(x))))
+        return x + (jax.checkpoint(self._change) if self.remat else self._change)(x)
+
+    def _change(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        change: Float[Array, "b h w c"] = self.second(jax.nn.silu(self.first(jax.nn.silu(x))))
+        return change
 
 
 class Encoder(nnx.Module):
