@@ -53,9 +53,14 @@ class Forecast:
     """Leads 1 … S of each start: mean and logarithm of the variance per cell, in units of the field."""
 
     mean: Float32[np.ndarray, "n s h w c"]
+    # of all that is not known: what no model could know (aleatoric) and what this one does not (epistemic)
     log_var: Float32[np.ndarray, "n s h w c"]
     # net energy that leaves through open edges during each step; 0 where no edge is open
     outflow: Float32[np.ndarray, "n s"]
+    # single futures of which `mean` is the mean, where there are several
+    members: Float32[np.ndarray, "n m s h w c"] | None = None
+    # logarithm of the epistemic part: the variance of the means of several checkpoints
+    epistemic: Float32[np.ndarray, "n s h w c"] | None = None
 
 
 @runtime_checkable
