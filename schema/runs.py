@@ -55,6 +55,7 @@ class Run(Identified):
     finished_at: datetime | None
     error_code: str | None
     error_message: str | None
+    offline: bool = strawberry.field(description="It happened without this graph and was imported.")
 
     @described("What it works on.")
     async def inputs(self, info: Info, first: int = DEFAULT_PAGE) -> list[Use]:

@@ -46,6 +46,9 @@ class Run(AsyncStructuredNode):
     finished_at = DateTimeNeo4jFormatProperty()
     error_code = StringProperty()
     error_message = StringProperty()
+    # happened without this graph and was imported; sha256 of the bundle's account
+    offline = BooleanProperty()
+    bundle_sha256 = StringProperty()
 
     # inputs by label: neomodel wants one per relation
     used_domains = AsyncRelationshipTo("graph.models.domain.Domain", "USED", model=Used, cardinality=AsyncZeroOrMore)

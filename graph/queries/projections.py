@@ -25,7 +25,7 @@ SNAPSHOT: LiteralString = """node {.uid, domain_name: node.domain, sequence_uid:
 
 RUN: LiteralString = """node {.uid, .kind, .state, .progress, .message, .seq, .attempt, .cancel_requested,
   config: node.config_json, .rng_seed, .device, .code_version, .energy_joules, .energy_source, .created_at, .started_at,
-  .finished_at, .error_code, .error_message}"""
+  .finished_at, .error_code, .error_message, offline: coalesce(node.offline, false)}"""
 
 MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.split,
   best_checkpoint_uid: node.best_checkpoint, .name, .architecture, config: node.config_json, .rng_seed, .code_version,

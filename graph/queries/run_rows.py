@@ -24,6 +24,7 @@ RUN_LABELS: Mapping[str, str] = {
     "training": "TrainingRun",
     "evaluation": "EvaluationRun",
     "prediction": "PredictionRun",
+    "relaxation": "RelaxationRun",
 }
 CAPABILITIES = ("batch", "interactive")
 OUTCOME_FIELDS = frozenset(
@@ -37,7 +38,7 @@ class RunRow:
     """A Run as it was when it was read."""
 
     uid: str
-    # generation, training, evaluation, prediction
+    # generation, training, evaluation, prediction, relaxation
     kind: str
     state: str
     # which worker may claim it: batch or interactive
@@ -66,6 +67,8 @@ class RunRow:
     finished_at: datetime | None
     error_code: str | None
     error_message: str | None
+    # it happened without this graph and was imported
+    offline: bool
 
     @property
     def finished(self) -> bool:

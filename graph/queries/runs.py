@@ -282,7 +282,7 @@ def _known(name: str, registry: Mapping[str, str]) -> str:
 _ROW: LiteralString = """
 RETURN r {.uid, .kind, .state, .capability, .config_json, .dedup_key, .rng_seed, .attempt, .lease_token, .lease_until,
   .worker, .cancel_requested, .progress, .message, .seq, .device, .code_version, .energy_joules, .energy_source,
-  .created_at, .started_at, .finished_at, .error_code, .error_message} AS run
+  .created_at, .started_at, .finished_at, .error_code, .error_message, offline: coalesce(r.offline, false)} AS run
 """
 
 _CREATE: LiteralString = """
@@ -307,7 +307,8 @@ OPTIONAL MATCH (model:Model {uid: input.uid})
 OPTIONAL MATCH (checkpoint:Checkpoint {uid: input.uid})
 OPTIONAL MATCH (snapshot:EnergySnapshot {uid: input.uid})
 OPTIONAL MATCH (domain:Domain {name: input.uid})
-WITH r, input, coalesce(sequence, split, model, checkpoint, snapshot, domain) AS used
+OPTIONAL MATCH (coupling:CouplingGraph {uid: input.uid})
+WITH r, input, coalesce(sequence, split, model, checkpoint, snapshot, domain, coupling) AS used
 FOREACH (node IN CASE WHEN used IS NULL THEN [] ELSE [used] END | MERGE (r)-[:USED {role: input.role}]->(node))
 RETURN input.uid AS uid, used IS NOT NULL AS found
 """

@@ -26,7 +26,7 @@ COMMANDS = {
     "similar": "List the snapshots that look most like one.",
     "audit": "Compare the files with the graph, or a folder with its catalog.",
     "coord": "Put the free-energy coordinator to the test.",
-    "runs": "List, show and cancel runs.",
+    "runs": "List, show, cancel and import runs.",
     "serve": "Start Neo4j, the API and two workers.",
     "worker": "Start one worker.",
     "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",

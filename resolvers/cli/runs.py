@@ -1,9 +1,10 @@
-"""`fieldgraph runs`: what was asked for, what goes on and how it ended."""
+"""`fieldgraph runs`: what was asked for, what goes on and how it ended, here or on a machine without this graph."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +15,10 @@ from graph.queries.runs import RunRow
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, emit, fail, run
 
-app = typer.Typer(no_args_is_help=True, help="List, show and cancel runs.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from resolvers.services.offline_import import ImportReport
+
+app = typer.Typer(no_args_is_help=True, help="List, show, cancel and import runs.", rich_markup_mode=None)
 
 HIDDEN = frozenset({"lease_token", "dedup_key"})  # of use to workers only
 
@@ -59,6 +63,51 @@ def cancel(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], 
     emit({"run": row.uid, "state": row.state, "cancel_requested": row.cancel_requested}, as_json=as_json)
 
 
+@app.command("import", short_help="Import a training that happened without this graph.")
+def import_(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The bundle that `fieldgraph train --offline` wrote.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a bundle to the last byte and record its training, model, checkpoint and epochs. Twice adds nothing.
+
+    The split is linked to the sequences whose frames the graph has; import again after ingesting the others.
+
+    Example: fieldgraph runs import bundle
+    """
+    report = run(_import(folder))
+    emit(asdict(report), as_json=as_json, text=_imported(report))
+
+
+async def _import(folder: Path) -> ImportReport:
+
+    from resolvers.services.offline_import import import_bundle
+
+    async with opened() as services:
+        return await import_bundle(services, folder)
+
+
+def _imported(report: ImportReport) -> str:
+    """What the graph has now, what it lacks and what to do next."""
+    fidelity = "–" if report.val_fidelity is None else f"{report.val_fidelity:.4f}"
+    lines = [
+        f"{'checkpoint':20} {report.checkpoint}",
+        f"{'validation fidelity':20} {fidelity}  ({report.epochs} epochs)",
+        f"{'model':20} {report.model}",
+        f"{'split':20} {report.split}  (linked to {len(report.linked)} sequences)",
+        f"{'run':20} {report.run}",
+        f"{'new in the graph':20} {report.created_nodes} nodes, {report.created_relationships} relationships",
+    ]
+    for one in report.absent:
+        why = "has other frames here" if one.differs else "is not in the graph"
+        lines.append(f"sequence {one.uid} ({one.source}) {why}: {one.ingest}")
+    after = f"fieldgraph evaluate {report.checkpoint}"
+    if report.absent:
+        after = "ingest these sequences and import again: their part of the split is linked then"
+    return "\n".join([*lines, f"Next: {after}"])
+
+
 async def _list(state: str | None, kind: str | None, limit: int) -> list[RunRow]:
     async with opened() as services:
         return await runs.list_runs(services.gateway, state=state, kind=kind, limit=limit)
@@ -81,9 +130,8 @@ def _shown(row: RunRow) -> dict[str, Any]:
 def _line(row: RunRow) -> str:
     """A run in one line, what happened last at its end."""
     attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
-    return (
-        f"{row.uid}  {row.kind:10}  {row.state:9}  {row.progress:4.0%}  {row.error_message or row.message}{attempt}"
-    ).rstrip()
+    said = f"{row.error_message or row.message}{attempt}"
+    return f"{row.uid}  {row.kind:10}  {row.state:9}  {row.progress:4.0%}  {said}".rstrip()
 
 
 def _one_of(what: str, name: str | None, known: tuple[str, ...]) -> None:

@@ -94,11 +94,11 @@ class GraphAtlas:
         """Ingest the maps as segments of their sequence; those that are there with other values are replaced."""
 
         async def work(services: Services) -> None:
-            for start, stop in _stretches([one.step for one in metadata]):
+            for start, stop in stretches([one.step for one in metadata]):
                 head = metadata[start]
                 await ingest_series(
                     services,
-                    _series(energy[start:stop], metadata[start:stop]),
+                    as_series(energy[start:stop], metadata[start:stop]),
                     source=head.sequence,
                     recipe={"atlas": "folder"},
                     generator=GENERATOR,
@@ -148,7 +148,8 @@ def _located(services: Services, sequence: SequenceRow, row: queries.MapRow) -> 
     return Located(services.store.path(row.uri), "energy", int(row.uri.partition("#")[2]), metadata)
 
 
-def _series(energy: Float32[np.ndarray, "t h w 1"], metadata: Sequence[EnergyMapMetadata]) -> Series:
+def as_series(energy: Float32[np.ndarray, "t h w 1"], metadata: Sequence[EnergyMapMetadata]) -> Series:
+    """Consecutive maps of a folder atlas as a series; `first` is the folder's step."""
     head = metadata[0]
     series = Series(energy=energy, dt=registered_domain(head.domain).dt, first=head.step, domain=head.domain)
     known: dict[str, Any] = {}
@@ -164,7 +165,7 @@ def _series(energy: Float32[np.ndarray, "t h w 1"], metadata: Sequence[EnergyMap
     return replace(series, **known)
 
 
-def _stretches(steps: Sequence[int]) -> list[tuple[int, int]]:
+def stretches(steps: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges of positions whose steps follow each other."""
     edges = [0, *(k for k in range(1, len(steps)) if steps[k] != steps[k - 1] + 1), len(steps)]
     return list(pairwise(edges))

@@ -47,7 +47,7 @@ def simulate(request: GenerationRequest, progress: Progress | None = None) -> tu
     """Make the sequences, keep their figures and nothing else; seconds include compilation. Writes nothing."""
     began = time.perf_counter()
     report = DomainReport(request.domain)
-    for number, (series, _) in enumerate(_made(request)):
+    for number, (series, _) in enumerate(made(request)):
         report.add(series)
         if progress is not None:
             progress(number + 1, request.sequences)
@@ -60,7 +60,7 @@ def write_folder(
     """Make the sequences and keep them in a folder atlas; the same seed again writes the same files."""
     began = time.perf_counter()
     report, atlas = DomainReport(request.domain), EnergyAtlasLoader(root)
-    for number, (series, steps) in enumerate(_made(request)):
+    for number, (series, steps) in enumerate(made(request)):
         report.add(series)
         name = sequence_name(request.kind, request.seed, number)
         save_sample(atlas, series, name=name, seed=request.seed, steps=steps)
@@ -78,8 +78,8 @@ async def stored(services: Services, request: GenerationRequest, planned: Sequen
     return report.to_json()
 
 
-def _made(request: GenerationRequest) -> Iterator[tuple[Series, list[Step] | None]]:
-    """One sequence after the other; what was done to each map is known of perturbed ones only."""
+def made(request: GenerationRequest) -> Iterator[tuple[Series, list[Step] | None]]:
+    """The sequences in order of their numbers; what was done to each map is known of perturbed ones only."""
     config = configuration(request)
     if request.kind == "perturbation":
         for number in range(request.sequences):

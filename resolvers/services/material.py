@@ -49,7 +49,7 @@ class Material:
         self._uid = uid
         heads = [part.part(0, 1) for part in parts]
         self._heads = heads
-        self._parts = [(_first_step(head), part) for head, part in zip(heads, parts, strict=True)]
+        self._parts = [(first_step(head), part) for head, part in zip(heads, parts, strict=True)]
         frame = sum(values[0].nbytes for values in (heads[0].energy, *heads[0].context.values()))
         self._longest = max(1, min(SEGMENT_FRAMES, SEGMENT_BYTES // frame))
         self._digests: list[tuple[int, str]] | None = None
@@ -119,7 +119,8 @@ class Material:
         return None
 
 
-def _first_step(head: Series) -> int:
+def first_step(head: Series) -> int:
+    """Absolute step of a series' first frame, by its calendar where it has one."""
     return head.first if head.valid_time is None else step_of(head.valid_time[0], head.dt)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from graph.queries.splits import Part, Role
-from graph.queries.timeline import SequenceRow
 from nvp.training import splits
 
 # whole sequences, or blocks of time of each sequence
@@ -17,7 +16,20 @@ ROLES: dict[str, Role] = {"train": "train", "validation": "val", "test": "test"}
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.20
 
 
-def split(sequences: Sequence[SequenceRow], *, kind: Kind | None = None, gap: int = 0) -> tuple[Kind, list[Part]]:
+class Extent(Protocol):
+    """A sequence as far as it matters here: a row of the graph, or one that no graph has yet."""
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+
+def split(sequences: Sequence[Extent], *, kind: Kind | None = None, gap: int = 0) -> tuple[Kind, list[Part]]:
     """Divide the sequences; by default by sequence where there are at least three, else each by blocks of time.
 
     `gap` frames are left out between two blocks. Raises FieldError where there are too few sequences or frames.

@@ -24,6 +24,7 @@ from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.kinds import configure_kind
 from resolvers.poke import poke
 from resolvers.services.context import Services
+from resolvers.services.settings import training_settings
 from resolvers.services.splitting import Kind, split
 from resolvers.services.version import code_version
 
@@ -54,6 +55,8 @@ class TrainingRequest:
     split: Kind | None = None
     # frames between two parts of one series; None: a day where it has a calendar, else none
     gap: int | None = None
+    # what else differs from the defaults of a network's training, by name of `TrainingConfig`
+    settings: Mapping[str, Any] = field(default_factory=dict)
     # a new run even where the same was asked before
     force: bool = False
 
@@ -109,26 +112,13 @@ class GenerationRequest:
 
 async def submit_training(services: Services, request: TrainingRequest) -> RunRow:
     """Queue a training; raises GraphError or FieldError where sequences are missing, differ or are too short."""
-    _one_of("model", request.model, MODELS)
-    _at_least("seed", request.seed, 0)
-    _at_least("epochs", request.epochs, 1)
-    if request.history is not None:
-        _between("history", request.history, 1, MAX_HISTORY)
-    if request.seconds is not None and not 0 < request.seconds < float("inf"):
-        raise GraphError("BAD_REQUEST", f"expected seconds above 0, got {request.seconds}.")
-    _at_least("gap", request.gap, 0)
+    settings = check_training(request)
     rows = await _sequences(services, request)
     gap = await _default_gap(services, rows[0]) if request.gap is None else request.gap
     kind, parts = split(rows, kind=request.split, gap=gap)
-    made = await splits.create_split(services.gateway, name=_name(rows, kind), kind=kind, gap=gap, parts=parts)
-    config = {
-        "model": request.model,
-        "domain": rows[0].domain,
-        "split": made.uid,
-        "epochs": request.epochs,
-        "seconds": request.seconds,
-        "history": request.history,
-    }
+    name = split_name(rows[0].domain, kind, len(rows))
+    made = await splits.create_split(services.gateway, name=name, kind=kind, gap=gap, parts=parts)
+    config = training_config(request, settings, domain=rows[0].domain, split=made.uid)
     inputs = [(made.uid, "split"), *((row.uid, "sequence") for row in rows)]
     return await _submit(
         services,
@@ -140,6 +130,41 @@ async def submit_training(services: Services, request: TrainingRequest) -> RunRo
         inputs=inputs,
         force=request.force,
     )
+
+
+def check_training(request: TrainingRequest) -> dict[str, Any]:
+    """The settings as the training will have them; raises GraphError or FieldError for what no training can have."""
+    _one_of("model", request.model, MODELS)
+    _at_least("seed", request.seed, 0)
+    _at_least("epochs", request.epochs, 1)
+    if request.history is not None:
+        _between("history", request.history, 1, MAX_HISTORY)
+    if request.seconds is not None and not 0 < request.seconds < float("inf"):
+        raise GraphError("BAD_REQUEST", f"expected seconds above 0, got {request.seconds}.")
+    _at_least("gap", request.gap, 0)
+    if not isinstance(request.settings, Mapping):
+        raise GraphError("BAD_REQUEST", f"expected settings by name, got {str(request.settings)[:80]}.")
+    return training_settings(request.model, request.settings)
+
+
+def training_config(
+    request: TrainingRequest, settings: Mapping[str, Any], *, domain: str, split: str
+) -> dict[str, Any]:
+    """The config of a training run, with a graph or without."""
+    return {
+        "model": request.model,
+        "domain": domain,
+        "split": split,
+        "epochs": request.epochs,
+        "seconds": request.seconds,
+        "history": request.history,
+        "settings": dict(settings),
+    }
+
+
+def split_name(domain: str, kind: Kind, sequences: int) -> str:
+    """For people."""
+    return f"{domain} by {kind}, {sequences} sequence{'s' if sequences > 1 else ''}"
 
 
 async def submit_prediction(services: Services, request: PredictionRequest) -> RunRow:
@@ -346,10 +371,6 @@ def t_index(row: SequenceRow, text: str) -> int:
         raise GraphError(
             "BAD_TIME", f"expected a t_index or an ISO time such as 2019-03-25T00:00, got {text[:80]!r}."
         ) from None
-
-
-def _name(rows: Sequence[SequenceRow], kind: Kind) -> str:
-    return f"{rows[0].domain} by {kind}, {len(rows)} sequence{'s' if len(rows) > 1 else ''}"
 
 
 def _digests(rows: Sequence[SequenceRow]) -> list[str]:

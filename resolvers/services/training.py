@@ -22,6 +22,7 @@ from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Pro
 from resolvers.services.context import Services
 from resolvers.services.loading import load_stretches
 from resolvers.services.ridge import train_ridge
+from resolvers.services.settings import fitted
 from resolvers.services.version import code_version
 from resolvers.task import Task
 
@@ -35,13 +36,13 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
     )
     directory = services.store.root / "runs" / run.uid
-    events = _begin(config, run.rng_seed, data, directory, lease_seconds=services.settings.lease_seconds)
+    events = begin(config, run.rng_seed, data, directory, checkpoint_seconds=services.settings.lease_seconds)
     begun = await task.advance(events)
     assert isinstance(begun, Begun)  # the first event of every training
     model = await training.create_model(
         services.gateway,
         task.lease,
-        name=f"{config['model']} on {config['domain']}",
+        name=model_name(config),
         architecture=config["model"],
         domain=config["domain"],
         split=split.uid,
@@ -56,33 +57,40 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         await _record(services, task, model, event)
 
 
-def _begin(
-    config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path, *, lease_seconds: float
+def begin(
+    config: Mapping[str, Any], rng_seed: int, data: TrainingData, directory: Path, *, checkpoint_seconds: float
 ) -> Iterator[TrainingEvent]:
-    """The training; nothing is computed yet.
+    """The training that a run's config describes; nothing is computed yet.
 
-    A checkpoint per lease: whoever takes over from a lost worker has at most as much to repeat as it had to wait.
+    By default a checkpoint per lease: whoever takes over from a lost worker has at most as much to repeat as it had to
+    wait.
     """
     if config["model"] == "ridge":
         ridge = RidgeConfig(history=config["history"] or RidgeConfig().history)
         return train_ridge(ridge, data, directory=directory)
     from nvp.training.trainer import train  # JAX, flax and orbax: ridge does without
 
-    network = TrainingConfig(
-        size=config["model"],
-        history=config["history"],
-        rng_seed=rng_seed,
-        epochs=config["epochs"],
-        seconds=config["seconds"],
-        checkpoint_seconds=lease_seconds,
-    )
-    return train(network, data, directory=directory, resume=True)
+    given = {
+        "checkpoint_seconds": checkpoint_seconds,
+        **config.get("settings", {}),
+        "size": config["model"],
+        "history": config["history"],
+        "rng_seed": rng_seed,
+        "epochs": config["epochs"],
+        "seconds": config["seconds"],
+    }
+    return train(TrainingConfig(**fitted(TrainingConfig, given)), data, directory=directory, resume=True)
+
+
+def model_name(config: Mapping[str, Any]) -> str:
+    """For people."""
+    return f"{config['model']} on {config['domain']}"
 
 
 async def _record(services: Services, task: Task, model: str, event: TrainingEvent) -> None:
     match event:
         case Progress():
-            await task.report(event.fraction, _said(event))
+            await task.report(event.fraction, said(event))
         case EpochDone():
             metrics = {field.name: getattr(event, field.name) for field in fields(event)}
             await training.record_epoch(
@@ -109,7 +117,7 @@ async def _checkpoint(services: Services, task: Task, model: str, event: Checkpo
     )
 
 
-def _said(event: Progress) -> str:
+def said(event: Progress) -> str:
     """One line for people: epoch, loss, fidelity, speed."""
     fidelity = "–" if event.fidelity is None else f"{event.fidelity:.3f}"
     return (

@@ -14,6 +14,7 @@ from graph.queries import (
     frames,
     leaks,
     leases,
+    offline,
     prediction,
     runs,
     sequences,
@@ -25,7 +26,7 @@ from tests.graph.queries.plans import explain, fill
 
 pytestmark = pytest.mark.db
 
-MODULES = (atlas, evaluation, frames, leaks, leases, prediction, runs, sequences, splits, timeline, training)
+MODULES = (atlas, evaluation, frames, leaks, leases, offline, prediction, runs, sequences, splits, timeline, training)
 STARTS = ("MATCH", "MERGE", "CREATE", "UNWIND")
 
 

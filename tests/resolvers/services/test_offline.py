@@ -1,0 +1,329 @@
+"""A training without a graph leaves a bundle; what the graph makes of it is what it would have made itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graph.errors import GraphError
+from graph.identity import digest
+from graph.queries import runs, training
+from nvp.atlas.maps.loader import EnergyAtlasLoader
+from nvp.dynamics.samples import save_sample
+from nvp.errors import FieldError
+from nvp.training.events import EpochDone
+from resolvers.services import offline_data
+from resolvers.services.bundle import CHECKPOINT, MANIFEST, METRICS, TRAINING, read_bundle
+from resolvers.services.context import Services
+from resolvers.services.forecasters import forecaster_of
+from resolvers.services.importing import IngestRequest
+from resolvers.services.ingest import ingest_file
+from resolvers.services.offline import OfflineTraining
+from resolvers.services.offline_data import OfflineSequence, from_file, from_folder
+from resolvers.services.offline_import import import_bundle
+from resolvers.services.submission import TrainingRequest, submit_training
+from tests.resolvers.carried import carried
+from tests.resolvers.working import worked
+
+RIDGE = TrainingRequest(domain="fluid_dynamics", model="ridge", seed=3)
+
+
+def quiet(_: object) -> None:
+    """Nothing to tell."""
+
+
+def files(folder: Path, *, count: int = 3, side: int = 8, frames: int = 12) -> list[Path]:
+    """Fields of a domain as plain files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for seed in range(count):
+        path = folder / f"wave-{seed}.npy"
+        np.save(path, carried(side=side, frames=frames, seed=seed).energy[..., 0])
+        path.with_suffix(".json").write_text(json.dumps({"units": "1", "dt": 1.0}))
+        made.append(path)
+    return made
+
+
+def read(paths: list[Path]) -> list[OfflineSequence]:
+    return [one for path in paths for one in from_file(IngestRequest(path=path, domain="fluid_dynamics"))]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return files(tmp_path_factory.mktemp("fields"))
+
+
+@pytest.fixture(scope="module")
+def finished(data: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle, not to be changed."""
+    folder = tmp_path_factory.mktemp("offline") / "bundle"
+    OfflineTraining(RIDGE, read(data), folder).run(quiet)
+    return folder
+
+
+@pytest.fixture
+def bundle(finished: Path, tmp_path: Path) -> Path:
+    """A bundle of the test's own."""
+    return shutil.copytree(finished, tmp_path / "bundle")
+
+
+async def counts(services: Services) -> tuple[int, int]:
+    (row,) = await services.gateway.read(
+        "MATCH (n) WHERE NOT n:__Neo4jMigration AND NOT n:__Neo4jMigrationsLock "
+        "RETURN count(n) AS nodes, sum(COUNT {(n)-->()}) AS links"
+    )
+    return row["nodes"], row["links"]
+
+
+def test_a_bundle_is_whole(finished: Path, data: list[Path]) -> None:
+    manifest = read_bundle(finished)
+    assert sorted(manifest.files) == ["checkpoint/config.json", "checkpoint/weights.npz", "config.json", METRICS]
+    assert not (finished / TRAINING).exists()
+    assert len(manifest.data["sequences"]) == 3
+    assert {part["role"] for part in manifest.split["parts"]} == {"train", "val", "test"}
+    lines = (finished / METRICS).read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1]
+    # no path of this machine
+    assert str(data[0].parent) not in (finished / MANIFEST).read_text()
+
+
+def test_the_same_again_finds_it_and_another_is_refused(bundle: Path, data: list[Path]) -> None:
+    before = (bundle / MANIFEST).read_bytes()
+    again = OfflineTraining(RIDGE, read(data), bundle).run(quiet)
+    assert ((bundle / MANIFEST).read_bytes(), again) == (before, read_bundle(bundle))
+    for request, paths in ((replace(RIDGE, seed=4), data), (replace(RIDGE, history=2), data), (RIDGE, data[::-1])):
+        other = OfflineTraining(request, read(paths), bundle)
+        if paths is data:
+            with pytest.raises(FieldError, match="another request, other data or other code"):
+                other.run(quiet)
+        else:
+            assert other.run(quiet) == again  # their order does not matter
+    with pytest.raises(FieldError, match="empty folder"):
+        OfflineTraining(RIDGE, read(data), data[0].parent).run(quiet)
+
+
+def _manifest(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the manifest as one who can compute its sha256."""
+    values = json.loads((bundle / MANIFEST).read_text())
+    values.pop("sha256")
+    change(values)
+    (bundle / MANIFEST).write_text(json.dumps({**values, "sha256": digest(values)}))
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "corrupt": (lambda folder: _flip(folder / "checkpoint/weights.npz"), "checkpoint/weights.npz of sha256"),
+    "truncated": (lambda folder: (folder / METRICS).write_bytes(b"{"), "bytes in metrics.jsonl, got 1"),
+    "missing": (lambda folder: (folder / "checkpoint/config.json").unlink(), "checkpoint/config.json, found nothing"),
+    "extra": (lambda folder: (folder / "checkpoint/more").write_bytes(b""), "got checkpoint/more"),
+    "hidden": (lambda folder: (folder / ".more").write_bytes(b""), "got .more"),
+    "link": (lambda folder: (folder / "more").symlink_to("/etc/hostname"), "got a link"),
+    "manifest": (lambda folder: _flip(folder / MANIFEST), "manifest.json"),
+    "no manifest": (lambda folder: (folder / MANIFEST).unlink(), "expected manifest.json"),
+    "an array": (lambda folder: (folder / MANIFEST).write_text("[]"), "got list"),
+    "format": (lambda folder: _manifest(folder, lambda said: said.update(format="fieldgraph 2")), "got 'fieldgraph 2'"),
+    "climbing": (
+        lambda folder: _manifest(
+            folder, lambda said: said["files"].update({"../../x": {"bytes": 0, "sha256": "0" * 64}})
+        ),
+        "got '../../x'",
+    ),
+    "absolute": (
+        lambda folder: _manifest(folder, lambda said: said["files"].update({"/x": {"bytes": 0, "sha256": "0" * 64}})),
+        "got '/x'",
+    ),
+    "a run elsewhere": (lambda folder: _manifest(folder, lambda said: said.update(run="../x")), "uid of a run"),
+    "files of another kind": (lambda folder: _manifest(folder, lambda said: said.update(files=[])), "under files"),
+    "another model": (lambda folder: _manifest(folder, lambda said: said["model"].update(rng_seed=9)), "own uids"),
+    "no account": (lambda folder: _manifest(folder, lambda said: said["checkpoint"].clear()), "got KeyError"),
+}
+
+
+@pytest.mark.db
+async def test_a_damaged_bundle_is_one_line_and_leaves_nothing(
+    services: Services, finished: Path, tmp_path: Path
+) -> None:
+    before = await counts(services)
+    kept = set(services.store.root.rglob("*"))
+    for name, (damage, expected) in DAMAGE.items():
+        bundle = shutil.copytree(finished, tmp_path / name)
+        damage(bundle)
+        with pytest.raises(FieldError) as caught:
+            await import_bundle(services, bundle)
+        assert expected in str(caught.value), name
+        assert "\n" not in str(caught.value), name
+    assert await counts(services) == before
+    assert set(services.store.root.rglob("*")) == kept
+
+
+@pytest.mark.db
+async def test_the_graph_has_the_model_that_it_would_have_trained(
+    services: Services, finished: Path, data: list[Path]
+) -> None:
+    for path in data:
+        await ingest_file(services, IngestRequest(path=path, domain="fluid_dynamics"))
+    own = await worked(services, await submit_training(services, RIDGE))
+    model = await training.model_of_run(services.gateway, own.uid)
+    report = await import_bundle(services, finished)
+    assert model is not None
+    assert (report.model, report.checkpoint, report.split) == (model.uid, model.best_checkpoint, model.split)
+    assert (len(report.linked), report.absent) == (3, ())
+    # a run with its epoch, and its links to what was there
+    assert (report.created_nodes, report.epochs) == (2, 1)
+
+
+@pytest.mark.db
+async def test_twice_and_two_at_once_add_nothing(services: Services, finished: Path, data: list[Path]) -> None:
+    await ingest_file(services, IngestRequest(path=data[0], domain="fluid_dynamics"))
+    together = await asyncio.gather(*(import_bundle(services, finished) for _ in range(3)))
+    before = await counts(services)
+    again = await import_bundle(services, finished)
+    assert await counts(services) == before
+    assert (again.created_nodes, again.created_relationships) == (0, 0)
+    assert sorted(report.created_nodes for report in together) == [0, 0, 5]
+    assert {report.checkpoint for report in together} == {again.checkpoint}
+
+    run = await runs.run(services.gateway, again.run)
+    assert (run.state, run.offline, run.progress, run.kind) == ("SUCCEEDED", True, 1.0, "training")
+    assert run.finished_at is not None
+    assert run.created_at <= run.finished_at
+    # the checkpoint predicts out of the store
+    checkpoint = await training.checkpoint(services.gateway, again.checkpoint)
+    assert forecaster_of(services.store, checkpoint).history == 3
+
+    # what is not there is named with how to bring it in, and is linked when it has come
+    assert [one.ingest for one in again.absent] == [
+        f"fieldgraph ingest wave-{number}.npy --domain fluid_dynamics" for number in (1, 2)
+    ] or {one.source for one in again.absent} == {"wave-1", "wave-2"}
+    for path in data[1:]:
+        await ingest_file(services, IngestRequest(path=path, domain="fluid_dynamics"))
+    whole = await import_bundle(services, finished)
+    assert (whole.created_nodes, len(whole.linked), whole.absent) == (0, 3, ())
+    assert whole.created_relationships >= 4
+    parts = await services.gateway.read(
+        "MATCH (:Split {uid: $uid})-[p:HAS_PART]->(s:Sequence) RETURN p.role AS role, s.uid AS sequence",
+        uid=whole.split,
+    )
+    assert sorted(part["role"] for part in parts) == ["test", "train", "val"]
+
+
+@pytest.mark.db
+async def test_the_same_frames_under_another_name_are_found_and_others_are_not(
+    services: Services, finished: Path, data: list[Path], tmp_path: Path
+) -> None:
+    renamed = shutil.copyfile(data[0], tmp_path / "renamed.npy")
+    shutil.copyfile(data[0].with_suffix(".json"), tmp_path / "renamed.json")
+    there = await ingest_file(services, IngestRequest(path=renamed, domain="fluid_dynamics"))
+    values = np.load(data[1])
+    values[-1, 0, 0] += 1
+    (tmp_path / "other").mkdir()
+    changed = tmp_path / "other" / data[1].name
+    np.save(changed, values)
+    shutil.copyfile(data[1].with_suffix(".json"), changed.with_suffix(".json"))
+    await ingest_file(services, IngestRequest(path=changed, domain="fluid_dynamics"))
+    report = await import_bundle(services, finished)
+    assert report.linked == (there.sequence,)
+    assert {one.source: one.differs for one in report.absent} == {"wave-1": True, "wave-2": False}
+
+
+@pytest.mark.db
+async def test_another_account_of_the_same_run_is_a_conflict(services: Services, bundle: Path) -> None:
+    await import_bundle(services, bundle)
+    before = await counts(services)
+    _manifest(bundle, lambda said: said.update(device="another"))
+    with pytest.raises(GraphError, match="another account"):
+        await import_bundle(services, bundle)
+    assert await counts(services) == before
+
+
+class Killed(BaseException):
+    """What ends the process here."""
+
+
+def test_killed_anywhere_it_goes_on(data: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network: killed in its epochs and while the bundle is completed, it ends as one that never was."""
+    request = TrainingRequest(domain="fluid_dynamics", epochs=3, settings={"batch": 4, "checkpoint_seconds": 1e-3})
+    sequences = read(data)
+    whole = OfflineTraining(request, sequences, tmp_path / "whole").run(quiet)
+    assert whole.attempts == 1
+
+    folder = tmp_path / "killed"
+    seen: list[int] = []
+
+    def stop_after_the_second(event: object) -> None:
+        if isinstance(event, EpochDone):
+            seen.append(event.epoch)
+            if event.epoch == 2:
+                raise Killed
+
+    with pytest.raises(Killed):
+        OfflineTraining(request, sequences, folder).run(stop_after_the_second)
+    with pytest.raises(FieldError, match=r"one under way.*Run the same"):
+        read_bundle(folder)
+    with pytest.raises(FieldError, match="another request"):
+        OfflineTraining(replace(request, epochs=4), sequences, folder).run(quiet)
+    import resolvers.services.offline as offline
+
+    for name in ("write_manifest", "model_uid"):
+        with monkeypatch.context() as patched:
+            patched.setattr(offline, name, lambda *_: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                OfflineTraining(request, sequences, folder).run(lambda event: seen.append(getattr(event, "epoch", 0)))
+    trained = len(seen)
+    made = OfflineTraining(request, sequences, folder).run(lambda event: seen.append(getattr(event, "epoch", 0)))
+    assert len(seen) == trained  # it was finished: nothing is trained again
+    assert read_bundle(folder) == made
+    assert made.checkpoint["sha256"] == whole.checkpoint["sha256"]
+    assert made.model == whole.model
+    assert (made.attempts, made.run != whole.run) == (4, True)
+    epochs = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    expected = [json.loads(line) for line in (tmp_path / "whole" / METRICS).read_text().splitlines()]
+    assert [(one["epoch"], one["val_fidelity"]) for one in epochs] == [
+        (one["epoch"], one["val_fidelity"]) for one in expected
+    ]
+    assert (folder / CHECKPOINT / "config.json").is_file()
+
+
+def test_a_folder_atlas_and_simulated_sequences(tmp_path: Path) -> None:
+    atlas = EnergyAtlasLoader(tmp_path / "atlas")
+    for seed in range(3):
+        save_sample(atlas, carried(side=8, frames=8, seed=seed), name=f"wave-{seed}", seed=seed)
+    found = from_folder(tmp_path / "atlas", "fluid_dynamics")
+    assert [(one.sequence.source, one.first, one.last, one.origin) for one in found] == [
+        (f"wave-{seed}", 0, 7, "Simulated") for seed in range(3)
+    ]
+    made = OfflineTraining(replace(RIDGE, history=1), found, tmp_path / "bundle").run(quiet)
+    assert made.checkpoint["epoch"] == 1
+
+
+def test_data_that_no_training_can_have(data: list[Path], tmp_path: Path) -> None:
+    larger = files(tmp_path / "larger", count=1, side=16)
+    cases = [([], "got none"), (read([*data, *larger]), "fluid_dynamics of 16×16"), (read([data[0], data[0]]), "once")]
+    for sequences, expected in cases:
+        with pytest.raises(FieldError, match=expected):
+            OfflineTraining(RIDGE, sequences, tmp_path / "none")
+    mixed = [replace(one, origin="Simulated") if number else one for number, one in enumerate(read(data))]
+    with pytest.raises(FieldError, match="observed or simulated"):
+        OfflineTraining(RIDGE, mixed, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_content_tells_frames_steps_and_context_apart() -> None:
+    frames = [(4, "a", None), (5, "b", "c")]
+    same = offline_data.content(1.0, [(0, "a", None), (1, "b", "c")])
+    assert offline_data.content(1.0, frames) == same
+    others = [(1.0, [(0, "a", None), (2, "b", "c")]), (2.0, frames), (1.0, [(0, "a", None), (1, "b", None)])]
+    assert len({same, *(offline_data.content(dt, rows) for dt, rows in others)}) == 4
