@@ -5,16 +5,19 @@ All are `Forecaster`s. They claim nothing about their error, hence their log_var
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
+from nvp.atlas.series import Series
+from nvp.dynamics.domain import domain
 from nvp.dynamics.reference import carry
 from nvp.errors import FieldError
-from nvp.prediction.forecaster import Forcing, Forecast, Window
+from nvp.model.ridge import RidgeConfig, fit_ridge
+from nvp.prediction.forecaster import Forcing, Forecast, Forecaster, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,27 @@ class KnownPhysics:
         return replace(_claim_nothing(np.stack(made, axis=1)[..., None]), outflow=np.stack(left, axis=1))
 
 
+def rivals_for(
+    series: Sequence[Series], fit: Sequence[Series] = (), validation: Sequence[Series] = ()
+) -> dict[str, Forecaster]:
+    """The baselines that apply to `series`, by name; ridge learns from `fit` and `validation`."""
+    rivals: dict[str, Forecaster] = {"persistence": Persistence(), "linear_extrapolation": LinearExtrapolation()}
+    if not series:
+        return rivals
+    spec, channels = domain(series[0].domain), series[0].energy.shape[-1]
+    config = RidgeConfig()
+    if channels == 1 and any(len(one) > config.history for one in fit):
+        rivals["ridge"] = fit_ridge(fit, config, validation=validation)
+    if all(KnownPhysics.applies(one.context, signed=spec.signed, channels=channels) for one in series):
+        rivals |= {"upwind": KnownPhysics(high_order=False), "frozen": KnownPhysics(high_order=True)}
+    return rivals
+
+
 def _padded(values: Float32[np.ndarray, "n *rest"]) -> Float32[np.ndarray, "m *rest"]:
-    """Repeat the last up to a power of two, so that few programs are compiled."""
-    missing = (1 << (len(values) - 1).bit_length()) - len(values)
+    """Repeat the last up to 1, 2, 3, 4, 6, 8, 12, 16, …, so that few programs are compiled and little is wasted."""
+    whole = 1 << (len(values) - 1).bit_length()
+    size = 3 * whole // 4 if 4 * len(values) <= 3 * whole and whole > 2 else whole
+    missing = size - len(values)
     return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
 
 

@@ -1,12 +1,15 @@
 """Evaluation: one forecaster on many series, beside everything that it should be compared with.
 
-The headline is the fidelity at lead 1 (`nvp.thermo.scores`); every baseline is scored on the very same pairs. Longer
-leads are scored against the field of time t, so that persistence is 0 at every lead.
+The headline is the fidelity at lead 1 (`nvp.thermo.scores`) over all starts; every baseline is scored on the very same
+pairs. A rollout of several leads begins at the starts whose last lead is known, all leads from the same starts and
+against the field of time t, so that persistence is 0 at every lead; a longer horizon leaves the headline as it is.
+Pairs go by in chunks: what stays are a few numbers for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
@@ -14,20 +17,22 @@ from jaxtyping import Int
 from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
-from nvp.model.ridge import RidgeConfig, fit_ridge
-from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
-from nvp.prediction.forecaster import Forcing, Forecaster, continuation, truth, windows
-from nvp.prediction.report import BASELINES, KNOWN_PHYSICS, Evaluation, Lead, combine
-from nvp.prediction.tally import Tally
+from nvp.prediction.accounts import own_residual, told
+from nvp.prediction.baselines import Persistence, rivals_for
+from nvp.prediction.drift import rollout_drift
+from nvp.prediction.forecaster import Forcing, Forecast, Forecaster, Window, continuation, truth, windows
+from nvp.prediction.measures import Seen
+from nvp.prediction.report import Evaluation
+from nvp.prediction.spans import WELL_WINDOWS, spans_of
+from nvp.prediction.tally import MODEL, Climatology, Tally
 from nvp.thermo.bootstrap import blocks_of_series
-from nvp.thermo.scores import field_fidelity, total_energy_fidelity
 
-__all__ = ["Evaluation", "combine", "evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
-# starts that are predicted together
-_CHUNK = 32
-# what the best prediction there is would leave, in the tally
-_CEILING = "noise ceiling"
+# starts that are predicted together, and predicted cells of all their leads
+_CHUNK, _CELLS = 32, 1 << 22
+# starts that are rolled out, unless said otherwise: neighbouring rollouts say nearly the same
+ROLLOUTS = 64
 
 
 def evaluate(
@@ -36,140 +41,178 @@ def evaluate(
     *,
     fit: Sequence[Series] = (),
     validation: Sequence[Series] = (),
+    rivals: Mapping[str, Forecaster] | None = None,
     starts: Sequence[int] | None = None,
     stride: int = 1,
     horizon: int = 1,
     forcing: Forcing | None = None,
+    spans: Sequence[tuple[int, int]] = WELL_WINDOWS,
+    rollouts: int = ROLLOUTS,
+    drift: int = 0,
     bootstrap_key: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score `forecaster` on every `stride`-th start of each of `series`, or on `starts` (positions in each).
 
     `fit` and `validation` are what ridge regression may learn from: the series that the forecaster was trained on and
-    chosen by. `horizon` leads are rolled out under `forcing` (None: both kinds, where a series has context that could
-    differ). `progress(done, pairs)` may raise to stop. All series are of one domain.
+    chosen by; of `fit` is the climatology, too. `rivals` (of `rivals_for`) spares fitting again. `horizon` leads are
+    rolled out from at most `rollouts` starts under `forcing` (None: both kinds, where a series has context that could
+    differ), `spans` are windows over which they are averaged. `drift` steps are rolled out beyond the last frames.
+    `progress(done, starts)` may raise to stop. All series are of one domain.
 
     Raises `FieldError` where no start has the history and the leads that it needs.
     """
-    rivals = _rivals(series, fit, validation)
-    history = max(forecaster.history, *(rival.history for rival in rivals.values()))
-    places = [_places(one, history, horizon, stride, starts) for one in series]
-    total = sum(map(len, places))
-    if not total:
+    chosen = rivals_for(series, fit, validation) if rivals is None else dict(rivals)
+    history = max(forecaster.history, *(rival.history for rival in chosen.values()))
+    near, far = _places(series, history=history, horizon=horizon, stride=stride, starts=starts, rollouts=rollouts)
+    varied = horizon > 1 and any(one.context for one in series)
+    forcings: tuple[Forcing, ...] = (forcing,) if forcing else ("frozen", "recorded") if varied else ("frozen",)
+    judge = _Judge(
+        forecaster=forecaster,
+        rivals=chosen,
+        forcings=forcings,
+        history=history,
+        climatology=_climatology(fit, series),
+        pairs=(pairs := Tally()),
+        # leads 2 … of starts that have them; where there is one lead it is the same tally
+        rollouts=(rolled := Tally() if horizon > 1 else pairs),
+    )
+    done, total = 0, sum(map(len, (*near, *far)))
+    for number, one in enumerate(series):
+        for at, steps in _chunks(one, near[number], far[number], horizon):
+            judge.score(one, number, at, steps=steps, of=len(series))
+            done += len(at)
+            if progress is not None:
+                progress(done, total)
+    return Evaluation(
+        headline=(first := pairs.lead(1, forcings[0], key=bootstrap_key)),
+        rollout=(first,)
+        if horizon == 1
+        else tuple(rolled.lead(lead, kind, key=bootstrap_key) for kind in forcings for lead in range(1, horizon + 1)),
+        spans=spans_of(rolled, forcings, horizon, spans),
+        drift=rollout_drift(forecaster, series, steps=drift) if drift else None,
+        pairs=pairs.pairs(forcings[0]),
+        per_seed=(first.fidelity.pooled,),
+    )
+
+
+def _places(
+    series: Sequence[Series],
+    *,
+    history: int,
+    horizon: int,
+    stride: int,
+    starts: Sequence[int] | None,
+    rollouts: int,
+) -> tuple[list[Int[np.ndarray, "_"]], list[Int[np.ndarray, "_"]]]:
+    """Positions of frame t in each series: those of lead 1 only, and those that are rolled out to the horizon."""
+    every = [
+        np.asarray(starts, np.int64) if starts is not None else np.arange(history - 1, len(one) - 1, stride)
+        for one in series
+    ]
+    whole = [at[at < len(one) - horizon] for at, one in zip(every, series, strict=True)]
+    count = sum(map(len, whole))
+    if not count:
         raise FieldError(
             "TOO_SHORT",
             f"expected series of at least {history + horizon} frames to score, got at most "
             f"{max(map(len, series), default=0)}.",
             next_step="Score longer series, or a shorter horizon.",
         )
-    varied = horizon > 1 and any(one.context for one in series)
-    forcings: tuple[Forcing, ...] = (forcing,) if forcing else ("frozen", "recorded") if varied else ("frozen",)
-
-    tally, done = Tally(), 0
-    for number, (one, chosen) in enumerate(zip(series, places, strict=True)):
-        for at in np.split(chosen, range(_CHUNK, len(chosen), _CHUNK)):
-            if len(at):
-                _score(tally, forecaster, rivals, one, at, history=history, horizon=horizon, forcings=forcings)
-                tally.note("series", np.full(len(at), number))
-                tally.note("start", at)
-                tally.note(
-                    "block",
-                    blocks_of_series(
-                        series=number, of=len(series), length=len(one), starts=at, valid_time=one.valid_time
-                    ),
-                )
-                done += len(at)
-                if progress is not None:
-                    progress(done, total)
-    return _summary(tally, forcings, horizon, bootstrap_key)
+    if horizon == 1:
+        return whole, [at[:0] for at in whole]
+    taken = np.zeros(count, bool)
+    taken[np.linspace(0, count - 1, min(rollouts, count)).round().astype(int)] = True
+    far = [at[keep] for at, keep in zip(whole, np.split(taken, np.cumsum(list(map(len, whole)))[:-1]), strict=True)]
+    return [np.setdiff1d(at, away) for at, away in zip(every, far, strict=True)], far
 
 
-def _rivals(series: Sequence[Series], fit: Sequence[Series], validation: Sequence[Series]) -> dict[str, Forecaster]:
-    """The baselines that apply, by name."""
-    rivals: dict[str, Forecaster] = {"persistence": Persistence(), "linear_extrapolation": LinearExtrapolation()}
-    if not series:
-        return rivals
-    spec, channels = domain(series[0].domain), series[0].energy.shape[-1]
-    config = RidgeConfig()
-    if channels == 1 and any(len(one) > config.history for one in fit):
-        rivals["ridge"] = fit_ridge(fit, config, validation=validation)
-    if all(KnownPhysics.applies(one.context, signed=spec.signed, channels=channels) for one in series):
-        rivals |= {"upwind": KnownPhysics(high_order=False), "frozen": KnownPhysics(high_order=True)}
-    return rivals
+def _chunks(
+    series: Series, near: Int[np.ndarray, "_"], far: Int[np.ndarray, "_"], horizon: int
+) -> Iterator[tuple[Int[np.ndarray, "_"], int]]:
+    """Starts that go together, and how many leads of them."""
+    for at, steps in ((far, horizon), (near, 1)):
+        size = int(np.clip(_CELLS // (steps * series.energy[0].size), 1, _CHUNK))
+        for first in range(0, len(at), size):
+            yield at[first : first + size], steps
 
 
-def _places(
-    series: Series, history: int, horizon: int, stride: int, starts: Sequence[int] | None
-) -> Int[np.ndarray, "n"]:
-    """Positions of frame t: those asked for, or all that have enough frames before and after."""
-    if starts is not None:
-        return np.asarray(starts, dtype=np.int64)
-    return np.arange(history - 1, len(series) - horizon, stride, dtype=np.int64)
+def _climatology(fit: Sequence[Series], series: Sequence[Series]) -> Climatology | None:
+    """Mean and log-variance of each cell over all frames of `fit`; None where its grid is another or nothing varies."""
+    grid = series[0].energy.shape[1:] if series else ()
+    frames = sum(map(len, fit))
+    if frames < 2 or any(one.energy.shape[1:] != grid for one in fit):
+        return None
+    mean = sum(one.energy.sum(axis=0, dtype=np.float64) for one in fit) / frames
+    variance = sum(((one.energy - mean) ** 2).sum(axis=0) for one in fit) / (frames - 1)
+    return (np.asarray(mean), np.log(variance)) if np.min(variance) > 0 else None
 
 
-def _score(
-    tally: Tally,
-    forecaster: Forecaster,
-    rivals: dict[str, Forecaster],
-    series: Series,
-    at: Int[np.ndarray, "n"],
-    *,
-    history: int,
-    horizon: int,
-    forcings: tuple[Forcing, ...],
-) -> None:
-    """Predict from each start and compare, all leads of the forecaster and the first of its rivals."""
-    window = windows(series, history=history, starts=at, steps=horizon)
-    seen, origin = truth(series, starts=at, steps=horizon), window.history[:, -1]
-    for kind in forcings:
-        made = forecaster.forecast(continuation(window, history=forecaster.history), horizon, kind)
-        for step in range(horizon):
-            tally.add(_model(kind), step + 1, made.mean[:, step], seen[:, step], origin)
-        if kind == forcings[0]:
-            tally.laws(series, at, predicted=made.mean[:, 0], outflow=made.outflow[:, 0].astype(np.float64))
-            tally.note("total", total_energy_fidelity(made.mean[:, 0], seen[:, 0]))
-            tally.note("field", field_fidelity(made.mean[:, 0], seen[:, 0]))
-    for name, rival in rivals.items():
-        guess = rival.forecast(continuation(window, history=rival.history), 1).mean[:, 0]
-        tally.add(name, 1, guess, seen[:, 0], origin)
-    if IRREDUCIBLE in series.parameters:
-        tally.add_error(_CEILING, series.parameters[IRREDUCIBLE], seen[:, 0], origin)
-    for step in range(1, horizon):
-        tally.add("persistence", step + 1, origin, seen[:, step], origin)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """Who is scored, beside whom, and where it is written down."""
+
+    forecaster: Forecaster
+    rivals: Mapping[str, Forecaster]
+    forcings: tuple[Forcing, ...]
+    history: int
+    climatology: Climatology | None
+    pairs: Tally
+    rollouts: Tally
+
+    def score(self, series: Series, number: int, at: Int[np.ndarray, "n"], *, steps: int, of: int) -> None:
+        """Predict from each start and compare: lead 1 for the headline, all leads where there are several."""
+        window = windows(series, history=self.history, starts=at, steps=steps)
+        seen, origin, spec = truth(series, starts=at, steps=steps), window.history[:, -1], domain(series.domain)
+        leads = [Seen(seen[:, step], origin, spec) for step in range(steps)]
+        blocks = blocks_of_series(series=number, of=of, length=len(series), starts=at, valid_time=series.valid_time)
+        tallies = [self.pairs] if steps == 1 else [self.pairs, self.rollouts]
+        for tally in tallies:
+            tally.place(series=number, starts=at, blocks=blocks)
+        for kind in self.forcings if steps > 1 else self.forcings[:1]:
+            made = _forecast(self.forecaster, window, steps, kind)
+            books = told(self.forecaster, series, at, spec=spec, steps=steps, forcing=kind)
+            for step, one in enumerate(leads):
+                for tally in self._of(step, kind, tallies):
+                    who = (MODEL, step + 1, kind)
+                    tally.measure(who, made.mean[:, step], one)
+                    tally.laws(
+                        who,
+                        spec,
+                        predicted=(origin if step == 0 else made.mean[:, step - 1], made.mean[:, step]),
+                        true=(origin if step == 0 else seen[:, step - 1], seen[:, step]),
+                        source=None if books is None else books[:, step],
+                        outflow=made.outflow[:, step].astype(np.float64),
+                        residual=own_residual(series, at + step, spec),
+                    )
+                    tally.claims(
+                        who,
+                        mean=made.mean[:, step],
+                        log_var=made.log_var[:, step],
+                        truth=one.truth,
+                        members=None,
+                        climatology=self.climatology,
+                        # one interval, of the headline, is enough: each block keeps its own sums
+                        blocks=blocks if tally is self.pairs else np.zeros_like(blocks),
+                    )
+            self._compare(series, window, leads, kind, tallies)
+
+    def _compare(self, series: Series, window: Window, leads: list[Seen], kind: Forcing, tallies: list[Tally]) -> None:
+        """The baselines on the same leads."""
+        for name, rival in self.rivals.items():
+            made = _forecast(rival, window, len(leads), kind)
+            for step, one in enumerate(leads):
+                for tally in self._of(step, kind, tallies):
+                    who = (name, step + 1, kind)
+                    (tally.measure if isinstance(rival, Persistence) else tally.compare)(who, made.mean[:, step], one)
+        if IRREDUCIBLE in series.parameters:
+            for tally in self._of(0, kind, tallies):
+                tally.bound(series.parameters[IRREDUCIBLE], leads[0], kind)
+
+    def _of(self, step: int, kind: Forcing, tallies: list[Tally]) -> list[Tally]:
+        """Where a lead is written down: the headline takes lead 1 under the first forcing only."""
+        return [tally for tally in tallies if tally is not self.pairs or (step == 0 and kind == self.forcings[0])]
 
 
-def _model(forcing: Forcing) -> str:
-    """The forecaster's own name in the tally."""
-    return f"model under {forcing} forcing"
-
-
-def _summary(tally: Tally, forcings: tuple[Forcing, ...], horizon: int, key: int) -> Evaluation:
-    rollout = []
-    for kind in forcings:
-        for lead in range(1, horizon + 1):
-            fidelity = tally.score(_model(kind), lead, key=key)
-            assert fidelity is not None
-            rollout.append(
-                Lead(
-                    lead=lead,
-                    forcing=kind,
-                    fidelity=fidelity,
-                    vrmse=tally.mean(f"vrmse {_model(kind)} {lead}"),
-                    persistence_vrmse=tally.mean(f"vrmse persistence {lead}"),
-                )
-            )
-    return Evaluation(
-        fidelity=rollout[0].fidelity,
-        baselines={name: tally.score(name, key=key) for name in (*BASELINES, *KNOWN_PHYSICS)},
-        noise_ceiling=tally.score(_CEILING, key=key),
-        vrmse=rollout[0].vrmse,
-        persistence_vrmse=rollout[0].persistence_vrmse,
-        total_energy_fidelity=tally.mean("total"),
-        field_fidelity=tally.mean("field"),
-        first_law=tally.law("first", largest=True),
-        second_law=tally.law("entropy"),
-        negative=tally.law("negative"),
-        rollout=tuple(rollout),
-        pairs=tally.pairs(_model(forcings[0])),
-        per_seed=(rollout[0].fidelity.pooled,),
-    )
+def _forecast(forecaster: Forecaster, window: Window, steps: int, forcing: Forcing) -> Forecast:
+    return forecaster.forecast(continuation(window, history=forecaster.history), steps, forcing)

@@ -30,5 +30,5 @@ def entropy_change_error(
     predicted: Float64[np.ndarray, "n"], truth: Float64[np.ndarray, "n"], origin: Float64[np.ndarray, "n"]
 ) -> float:
     """Σ|S_P − S_T| / Σ|S_T − S_O| over the pairs, from the entropies; NaN where no entropy changes."""
-    change = np.abs(truth - origin).sum()
-    return float(np.abs(predicted - truth).sum() / change) if change > 0 else float("nan")
+    change = float(np.abs(truth - origin).sum())
+    return float(np.abs(predicted - truth).sum()) / change if change > 0 else float("nan")

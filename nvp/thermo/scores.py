@@ -100,14 +100,6 @@ def fidelity_score(pairs: PairErrors, *, blocks: Int[np.ndarray, "n"], key: int 
     )
 
 
-def average(scores: Sequence[Score]) -> Score:
-    """The mean of scores of the same pairs, as over rng seeds; its interval is the mean of theirs."""
-    mean, median, pooled, low, high = np.mean(
-        [(score.mean, score.median, score.pooled, *score.ci95) for score in scores], axis=0
-    ).tolist()
-    return Score(mean=mean, median=median, pooled=pooled, n=scores[0].n, static=scores[0].static, ci95=(low, high))
-
-
 def pooled_fidelity(error: float, change: float) -> float:
     """1 − sqrt(Σ‖P − T‖² / Σ‖T − O‖²); NaN where nothing changes."""
     return float(1 - np.sqrt(error / change)) if change > 0 else float("nan")

@@ -15,7 +15,7 @@ from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
 from nvp.atlas.series import Series
 from nvp.prediction.evaluation import evaluate
-from nvp.prediction.report import combine
+from nvp.prediction.seeds import combine
 from resolvers.services.context import Services
 from resolvers.services.forecasters import forecaster_of
 from resolvers.services.loading import load_stretches

@@ -16,8 +16,9 @@ from nvp.dynamics.perturbed_config import configure_perturbed
 from nvp.dynamics.simulators import simulator
 from nvp.errors import FieldError
 from nvp.prediction.baselines import KnownPhysics, LinearExtrapolation, Persistence
-from nvp.prediction.evaluation import Evaluation, combine, evaluate
+from nvp.prediction.evaluation import Evaluation, evaluate
 from nvp.prediction.forecaster import Forcing, Forecast, Window, windows
+from nvp.prediction.seeds import combine
 
 
 class Truthful:
@@ -62,26 +63,30 @@ def test_persistence_is_zero_and_rivals_stand_in_their_known_order(persisted: Ev
     # each is told more than the one before
     assert 0 < scores["ridge"] < scores["upwind"] < scores["frozen"] < 1
     assert scores["frozen"] > 0.8
-    assert not persisted.known_physics_void
+    assert not persisted.headline.known_physics_void
 
 
 def test_pairs_are_the_same_for_all(persisted: Evaluation) -> None:
-    # ridge wants 3 frames of 8, the horizon 2: starts 2 … 5 of both series
-    assert {score.n for score in [persisted.fidelity, *persisted.baselines.values()] if score} == {8}
+    # ridge wants 3 frames of 8: starts 2 … 6 of both series, whatever the horizon
+    assert {score.n for score in [persisted.fidelity, *persisted.baselines.values()] if score} == {10}
     assert persisted.pairs is not None
-    assert persisted.pairs.series.tolist() == [0] * 4 + [1] * 4
-    assert persisted.pairs.start.tolist() == [2, 3, 4, 5] * 2
+    assert persisted.pairs.series.tolist() == [0] * 5 + [1] * 5
+    assert persisted.pairs.start.tolist() == [2, 3, 4, 5, 6] * 2
+    # two leads begin at 2 … 5
+    of_leads = [score for lead in persisted.rollout for score in (lead.fidelity, *lead.baselines.values())]
+    assert {score.n for score in of_leads if score} == {8}
+    assert len([score for score in of_leads if score]) == 24
     np.testing.assert_array_equal(persisted.pairs.vrmse, persisted.pairs.persistence_vrmse)
 
 
 def test_laws_of_the_data_stand_beside(persisted: Evaluation, still: list[Series]) -> None:
-    assert persisted.first_law is not None
-    assert persisted.second_law is not None
-    assert persisted.first_law.data < 1e-6
-    assert persisted.second_law.data == 0
+    assert persisted.headline.first_law is not None
+    assert persisted.headline.second_law is not None
+    assert persisted.headline.first_law.data < 1e-6
+    assert persisted.headline.second_law.data == 0
     leaking = evaluate(Truthful(still[2], error=0.01), [still[2]])
-    assert leaking.first_law is not None
-    assert leaking.first_law.model == pytest.approx(0.02, rel=0.01)
+    assert leaking.headline.first_law is not None
+    assert leaking.headline.first_law.model == pytest.approx(0.02, rel=0.01)
 
 
 def test_truth_scores_one_at_every_lead(still: list[Series]) -> None:
@@ -144,7 +149,7 @@ def test_linear_extrapolation_is_exact_on_a_line() -> None:
     )
     result = evaluate(LinearExtrapolation(), [line], horizon=3)
     assert [lead.fidelity.pooled for lead in result.rollout] == pytest.approx([1, 1, 1], abs=1e-5)
-    assert (result.first_law, result.second_law, result.negative) == (None, None, None)
+    assert (result.headline.first_law, result.headline.second_law, result.headline.negative) == (None, None, None)
 
 
 def test_seeds_are_averaged(still: list[Series]) -> None:
@@ -181,19 +186,19 @@ def test_the_noise_ceiling_of_perturbed_series_is_that_of_the_scored_pairs() -> 
         configure_perturbed("fluid_dynamics", {"scale": 16, "steps": 12, "blur_sigma_px": 1.0}), 0, sequences=3
     )
     result = evaluate(Persistence(), made)
-    assert result.noise_ceiling is not None
-    assert result.noise_ceiling.n == result.fidelity.n
+    assert result.headline.noise_ceiling is not None
+    assert result.headline.noise_ceiling.n == result.fidelity.n
     # linear extrapolation wants a frame more: 10 pairs of each
     change = sum(float((np.diff(one.energy[1:].astype(float), axis=0) ** 2).sum()) for one in made)
     noise = 10 * sum(one.parameters["irreducible"] for one in made)
-    assert result.noise_ceiling.pooled == pytest.approx(1 - np.sqrt(noise / change), rel=1e-6)
-    assert 0 < result.noise_ceiling.pooled < 1
-    assert result.to_json()["baselines"]["noise_ceiling"]["pooled"] == result.noise_ceiling.pooled
+    assert result.headline.noise_ceiling.pooled == pytest.approx(1 - np.sqrt(noise / change), rel=1e-6)
+    assert 0 < result.headline.noise_ceiling.pooled < 1
+    assert result.to_json()["baselines"]["noise_ceiling"]["pooled"] == result.headline.noise_ceiling.pooled
 
 
 def test_there_is_no_noise_ceiling_where_the_noise_of_one_series_is_unknown(still: list[Series]) -> None:
     known = replace(still[2], parameters={"irreducible": 0.0})
     alone, together = evaluate(Persistence(), [known]), evaluate(Persistence(), [known, still[3]])
-    assert alone.noise_ceiling is not None
-    assert alone.noise_ceiling.pooled == 1
-    assert together.noise_ceiling is None
+    assert alone.headline.noise_ceiling is not None
+    assert alone.headline.noise_ceiling.pooled == 1
+    assert together.headline.noise_ceiling is None
