@@ -12,6 +12,7 @@ from jaxtyping import Float
 from nvp.atlas.series import IRREDUCIBLE, Series
 from nvp.dynamics.domain import Boundary, DomainSpec
 from nvp.errors import FieldError
+from nvp.model.own_motion import OwnMotion, detect
 
 Size = Literal["tiny", "small", "base"]
 Compute = Literal["float32", "bfloat16"]
@@ -46,8 +47,10 @@ class NVPConfig:
     boundary_y: Boundary = "periodic"
     # context fields it is given at time t, with their channels, in order of name
     context: tuple[tuple[str, int], ...] = ()
-    # the velocity given squeezes and spreads what it carries: ∇·u is not 0
+    # the velocity squeezes and spreads what it carries: ∇·u is not 0
     compressible: bool = False
+    # the field carries itself: it is a velocity, or the vorticity of one
+    advects_itself: OwnMotion | None = None
     # numbers it is given for the whole series, in order of name
     parameters: tuple[str, ...] = ()
     # the hour of the day and the season are known and matter
@@ -82,7 +85,16 @@ class NVPConfig:
                 f"expected one channel for the conserving head, got {self.channels}.",
                 next_step="Use the delta head for fields of several channels.",
             )
-        if self.compressible and not self.moves:
+        if self.advects_itself is not None:
+            channels = 2 if self.advects_itself == "velocity" else 1
+            if self.head != "delta" or self.channels != channels or self.moves or self.walled:
+                raise FieldError(
+                    "BAD_CONFIG",
+                    f"expected the delta head, {channels} channels, a periodic grid and no given velocity for a "
+                    f"{self.advects_itself} that carries itself, got something else.",
+                    next_step="Leave `advects_itself` out.",
+                )
+        if self.compressible and not self.carries:
             raise FieldError(
                 "BAD_CONFIG",
                 "expected a velocity for a network of compressible flow, got none.",
@@ -118,6 +130,16 @@ class NVPConfig:
         return any(name == VELOCITY for name, _ in self.context)
 
     @property
+    def carries(self) -> bool:
+        """A velocity is known: given, or the field's own."""
+        return self.moves or self.advects_itself is not None
+
+    @property
+    def walled(self) -> bool:
+        """The grid has an edge."""
+        return (self.boundary_x, self.boundary_y) != ("periodic", "periodic")
+
+    @property
     def open(self) -> bool:
         """Energy can leave."""
         return "open" in (self.boundary_x, self.boundary_y)
@@ -143,7 +165,8 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
     """The network that suits a kind of field: as `series` shows it, in the domain `spec`.
 
     An energy gets the conserving head, a signed or several-channelled field the delta head. Where no velocity is
-    known the network sees three frames, out of which motion can be read; calendar time makes it a network of one site.
+    known, and the field does not carry itself, the network sees three frames, out of which motion can be read; calendar
+    time makes it a network of one site.
     """
     if size not in _SIZES:
         raise FieldError(
@@ -153,14 +176,18 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
     _, height, width, channels = series.energy.shape
     calendar = series.valid_time is not None
     delta = spec.signed or channels > 1
-    known = VELOCITY in series.context
+    given = VELOCITY in series.context
+    periodic = spec.boundary_x == spec.boundary_y == "periodic"
+    itself = detect([series]) if delta and periodic and not given else None
+    velocity = series.context[VELOCITY] if given else series.energy if itself == "velocity" else None
     return NVPConfig(
         head="delta" if delta else "conserving",
         channels=channels,
-        history=history if history is not None else (1 if known else 3),
+        history=history if history is not None else (1 if given or itself else 3),
         boundary_x=spec.boundary_x,
         boundary_y=spec.boundary_y,
-        compressible=known and _squeezes(series.context[VELOCITY]),
+        compressible=velocity is not None and _squeezes(velocity),
+        advects_itself=itself,
         context=tuple((name, series.context[name].shape[-1]) for name in sorted(series.context)),
         parameters=tuple(sorted(set(series.parameters) - {IRREDUCIBLE})),
         calendar=calendar,

@@ -3,8 +3,10 @@
 The head adds Σ gate · hint to its own change (`heads.py`), and the network decides the gates. With a known velocity the
 hints are the change by transport along frozen streamlines, the slopes of the field so carried (whose gates are a
 correction of the displacement), its Laplacian (diffusion) and, in compressible flow, what its divergence makes of it.
-Without one they are the slopes and the Laplacian of the field itself, its last change and the change by the motion that
-the last frames show (`motion.py`). Networks of one site have the cell's mean change at this hour besides.
+A field that carries itself (`own_motion.py`) has the same hints by its own velocity, and the change by transport and
+divergence with each wavenumber faded. Without a velocity they are the slopes and the Laplacian of the field itself, its
+last change and the change by the motion that the last frames show (`motion.py`). Networks of one site have the cell's
+mean change at this hour besides.
 
 References: Staniforth & Côté, Semi-Lagrangian integration schemes, Mon. Weather Rev. 119 (1991); Keys, Cubic
 convolution interpolation, IEEE Trans. ASSP 29 (1981).
@@ -15,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
 
 from nvp.dynamics.domain import Boundary
+from nvp.model.own_motion import OwnMotion, own_velocity
 from nvp.model.padding import Boundaries, shifted
 
 # steps in which a streamline is followed back over dt
@@ -72,6 +76,16 @@ def carried(
         middle = _linear(step, y - 0.5 * local[..., 1], x - 0.5 * local[..., 0], boundaries)
         x, y = x - middle[..., 0], y - middle[..., 1]
     return _cubic(field, y, x, boundaries)
+
+
+def moved_by_itself(
+    kind: OwnMotion, reach: Float32[np.ndarray, "2"], field: Float[Array, "b h w c"], dt: Float[Array, ""]
+) -> Float[Array, "b h w c"]:
+    """A periodic field moved and squeezed by its own velocity over a time step."""
+    velocity = own_velocity(field, kind, jnp) * dt
+    periodic: Boundaries = ("periodic", "periodic")
+    moved = carried(field, velocity * reach[0], periodic)
+    return moved * (1 + squeezed(velocity * reach[1], periodic))
 
 
 def _linear(

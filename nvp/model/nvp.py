@@ -20,6 +20,7 @@ from nvp.model.config import SOURCE, VELOCITY, NVPConfig
 from nvp.model.hints import carried, laplacian, slopes, squeezed
 from nvp.model.inputs import Inputs
 from nvp.model.motion import motion
+from nvp.model.own_motion import faded, own_velocity
 from nvp.model.padding import Boundaries
 from nvp.model.precision import set_precision
 from nvp.model.statistics import HOURS, Statistics
@@ -63,16 +64,19 @@ class NVP(nnx.Module):
         self.normal = _fitted(statistics.normal)
         self.activity = _fitted(statistics.activity)
         self.climate = _fitted(statistics.climate)
+        self.reach = _fitted(statistics.reach)
+        self.fading = _fitted(statistics.fading)
         c, k = config.channels, config.history
         # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
-        self.hints = 3 + (1 if config.moves else 3 * (k > 1)) + config.compressible + (config.site is not None)
+        self.hints = 3 + (1 if config.carries else 3 * (k > 1)) + config.compressible + (config.site is not None)
+        self.hints += config.advects_itself is not None
         self.edges = 2 * (config.head == "conserving" and config.open)
         fluxes = 2 if config.head == "conserving" else 0
         self.unet = UNet(
             energy_channels=c * (k + self.hints + 2 * (config.site is not None))
             + config.context_channels
             - 2 * config.moves,
-            gradient_channels=2 * c * (1 + (not config.moves and k > 1)) + 2 * config.moves,
+            gradient_channels=2 * c * (1 + (not config.carries and k > 1)) + 2 * config.carries,
             scalars=2 * c + len(config.parameters) + 1 + 6 * config.calendar,
             outputs=c * (self.hints + 2) + fluxes + self.edges,
             widths=config.widths,
@@ -100,9 +104,17 @@ class NVP(nnx.Module):
         field = (state - mean) / unit
         changes = self._changes(inputs, step)
         displacement, known = self._context(inputs, step)
+        spread = displacement
+        if config.advects_itself is not None:
+            path = own_velocity(state, config.advects_itself, jnp) * inputs.dt[:, None, None, None]
+            displacement, spread = path * self.reach[0], path * self.reach[1]
 
         # hints: (b, h, w, c, n), in units of the change
-        hints, gradients = self._hints(field, changes, displacement, mean / unit, unit / step)
+        hints, gradients = self._hints(field, changes, displacement, spread, mean / unit, unit / step)
+        if config.advects_itself is not None:
+            # the change by transport, and by its squeezing, faded
+            moved = field + sum(hints[index] for index in (0, *(4,) * config.compressible)) * step / unit
+            hints.append((faded(moved, self.fading[...], inputs.dt / self.dt[...], jnp) - field) * unit / step)
         parts = [field, *changes, *known]
         if config.site is not None:
             climate = self._climate(inputs.clock[:, 0])
@@ -135,7 +147,11 @@ class NVP(nnx.Module):
         mean = state.mean(axis=(1, 2), keepdims=True)
         if self.config.head == "delta":
             unit, step = (jnp.broadcast_to(x[...][None, None, None], mean.shape) for x in (self.deviation, self.change))
-            return mean, unit, step
+            if self.config.advects_itself is None:
+                return mean, unit, step
+            # how fast it moves depends on how strong it is: seen in its own unit, it looks the same at all strengths
+            own = jnp.sqrt(jnp.mean((state - mean) ** 2, axis=(1, 2), keepdims=True) + (1e-6 * unit) ** 2)
+            return mean, own, own * step / unit
         variance = jnp.mean((state - mean) ** 2, axis=(1, 2), keepdims=True)
         if any(name == SOURCE for name, _ in self.config.context):
             # a field that is uniform as yet may be heated unevenly
@@ -174,6 +190,7 @@ class NVP(nnx.Module):
         field: Float[Array, "b h w c"],
         changes: list[Array],
         displacement: Float[Array, "b h w 2"] | None,
+        spread: Float[Array, "b h w 2"] | None,
         level: Float[Array, "b 1 1 c"],
         ratio: Float[Array, "b 1 1 c"],
     ) -> tuple[list[Array], list[Array]]:
@@ -183,9 +200,9 @@ class NVP(nnx.Module):
             moved = carried(field, displacement, self.boundaries)
             mx, my = slopes(moved, self.boundaries)
             guesses = [moved - field, mx, my, laplacian(moved, self.boundaries)]
-            if self.config.compressible:
+            if self.config.compressible and spread is not None:
                 # of the whole field, its mean included
-                guesses.append((moved + level) * squeezed(displacement, self.boundaries))
+                guesses.append((moved + level) * squeezed(spread, self.boundaries))
             return [guess * ratio for guess in guesses], [gx, gy, displacement]
         guesses = [gx * ratio, gy * ratio, laplacian(field, self.boundaries) * ratio]
         if not changes:
@@ -213,7 +230,7 @@ class NVP(nnx.Module):
             level = ((mean - self.mean[...][None, None, None]) / unit).reshape(b, -1)
         parts = [
             level,
-            jnp.zeros_like(level) if self.config.head == "delta" else jnp.tanh(level),
+            self._strength(level, unit) if self.config.head == "delta" else jnp.tanh(level),
             (inputs.parameters - self.parameter_mean[...][None]) / self.parameter_deviation[...][None],
             jnp.log(inputs.dt / self.dt[...])[:, None],
         ]
@@ -221,6 +238,11 @@ class NVP(nnx.Module):
             angles = 2 * jnp.pi * jnp.stack([inputs.clock[:, 0], 2 * inputs.clock[:, 0], inputs.clock[:, 1]], axis=-1)
             parts += [jnp.cos(angles), jnp.sin(angles)]
         return jnp.concatenate(parts, axis=-1)
+
+    def _strength(self, level: Float[Array, "b c"], unit: Array) -> Float[Array, "b c"]:
+        """How strong a field that carries itself is, beside the training data; 0 for others."""
+        strength: Float[Array, "b c"] = jnp.log(unit / self.deviation[...][None, None, None]).reshape(level.shape)
+        return strength if self.config.advects_itself is not None else jnp.zeros_like(level)
 
     def _source(self, inputs: Inputs) -> Float[Array, "b h w"]:
         """Q·dt."""

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import numpy as np
 from jaxtyping import Float, Float32, Int, Shaped
 
 from nvp.atlas.series import Series
 from nvp.model.config import NVPConfig
+from nvp.model.hints import moved_by_itself
+from nvp.model.own_motion import fit_fading, fit_motion
 
 HOURS = 24
 # days of no mean change that the mean change by hour is shrunk with: few days say little
@@ -37,6 +41,10 @@ class Statistics:
     normal: Float32[np.ndarray, "h w c"]
     activity: Float32[np.ndarray, "h w c"]
     climate: Float32[np.ndarray, "hours h w c"]
+    # of a field that carries itself: how far and how much unit velocity moves and squeezes per unit time, and what
+    # each wavenumber is multiplied with per step; empty for others
+    reach: Float32[np.ndarray, "_two"]
+    fading: Float32[np.ndarray, "_k"]
 
 
 def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
@@ -67,7 +75,17 @@ def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
         normal=_single(normal),
         activity=_single(activity),
         climate=_single(climate),
+        **_own_motion(config, series),
     )
+
+
+def _own_motion(config: NVPConfig, series: Sequence[Series]) -> dict[str, Float32[np.ndarray, "_"]]:
+    if config.advects_itself is None:
+        return {"reach": np.zeros(0, np.float32), "fading": np.zeros(0, np.float32)}
+    motion = fit_motion(config.advects_itself, series)
+    reach = _single(np.array([motion.reach, motion.squeeze]))
+    move = partial(moved_by_itself, config.advects_itself, reach)
+    return {"reach": reach, "fading": _single(fit_fading(series, jax.jit(move)))}
 
 
 def _context_size(config: NVPConfig, series: Sequence[Series]) -> Float[np.ndarray, "x"]:
