@@ -63,6 +63,21 @@ def epoch_uid(run_uid: str, epoch: int) -> str:
     return _content_uid("epoch", run_uid, epoch)
 
 
+def coupling_graph_uid(name: str) -> str:
+    """A coupling graph; its content changes, its name does not."""
+    return _content_uid("coupling graph", name)
+
+
+def order_parameter_uid(graph_name: str, key: str) -> str:
+    """An order parameter of a coupling graph."""
+    return _content_uid("order parameter", graph_name, key)
+
+
+def relaxation_step_uid(run_uid: str, index: int) -> str:
+    """A step of a relaxation: an attempt that repeats it writes the same node again."""
+    return _content_uid("relaxation step", run_uid, index)
+
+
 def event_uid() -> str:
     """A new event; sorts after every earlier one of this machine."""
     return str(uuid_utils.uuid7())

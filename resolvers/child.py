@@ -30,6 +30,7 @@ SERVICES = {
     "prediction": "resolvers.services.prediction",
     "evaluation": "resolvers.services.evaluation",
     "generation": "resolvers.services.generation",
+    "relaxation": "resolvers.services.relaxation",
 }
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,10 @@ They declare; the migrations create. Lists, bulk and whatever is contended go th
 
 from __future__ import annotations
 
+from graph.models.coordination import CouplingGraph, Delta, OrderParameter, RelaxationRun, RelaxationStep
 from graph.models.domain import Domain
 from graph.models.model import Checkpoint, Epoch, Model
+from graph.models.outcome import PredictionLog, Violation
 from graph.models.prediction import Evaluation, Prediction
 from graph.models.run import EvaluationRun, GenerationRun, PredictionRun, Run, TrainingRun
 from graph.models.sequence import Segment, Sequence, Split
@@ -14,6 +16,8 @@ from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
 
 __all__ = [
     "Checkpoint",
+    "CouplingGraph",
+    "Delta",
     "Domain",
     "EnergySnapshot",
     "Epoch",
@@ -22,13 +26,18 @@ __all__ = [
     "GenerationRun",
     "Model",
     "Observed",
+    "OrderParameter",
     "Predicted",
     "Prediction",
+    "PredictionLog",
     "PredictionRun",
+    "RelaxationRun",
+    "RelaxationStep",
     "Run",
     "Segment",
     "Sequence",
     "Simulated",
     "Split",
     "TrainingRun",
+    "Violation",
 ]

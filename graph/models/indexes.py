@@ -20,6 +20,11 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("domain", "uid")),
     ("Checkpoint", ("model", "step")),
     ("Evaluation", ("domain", "uid")),
+    ("Violation", ("domain", "uid")),
+    ("Violation", ("law", "uid")),
+    ("PredictionLog", ("domain", "uid")),
+    ("PredictionLog", ("regime", "uid")),
+    ("RelaxationStep", ("run", "index")),
 )
 
 

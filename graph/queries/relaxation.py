@@ -1,0 +1,172 @@
+"""Relaxations: the trail of a run in one transaction, and its steps in order.
+
+A step's uid is that of (run, index): a second attempt writes the same nodes again. Writing η back is refused where the
+graph is not any more what was relaxed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from neo4j import AsyncManagedTransaction
+
+from graph.errors import Conflict
+from graph.gateway import Gateway
+from graph.identity import relaxation_step_uid
+from graph.queries.coupling import READ, as_read, of_row
+from graph.queries.leases import Lease, fence
+import itertools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """A kept step of a relaxation; lists are in the order of the run's keys and terms."""
+
+    uid: str
+    run: str
+    index: int
+    energy: float
+    gain: float
+    scale: float
+    gradient_norm: float
+    step: float
+    backtracks: int
+    noise: float
+    accepted: bool
+    margin: float | None
+    eta: list[float]
+    term_energy: list[float]
+    term_norm: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """How a relaxation ended; all None until it has."""
+
+    status: str | None
+    initial_energy: float | None
+    energy: float | None
+    residual: float | None
+    steps: int | None
+    accepted: int | None
+    rejected: int | None
+    backtracks: int | None
+    delta_f90: int | None
+    wall_seconds: float | None
+    written_back: bool | None
+    graph_name: str | None
+    graph_digest: str | None
+    keys: list[str] | None
+    terms: list[str] | None
+    eta: list[float] | None
+
+
+async def record(
+    gateway: Gateway,
+    lease: Lease,
+    *,
+    name: str,
+    description: Mapping[str, Any],
+    result: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]],
+    eta: Mapping[str, float],
+    write_back: bool,
+) -> None:
+    """Write what a relaxation found, all or nothing; `write_back` also moves the order parameters there.
+
+    Raises LeaseLost, and Conflict where η should be written back to a graph that has changed since.
+    """
+    nodes = [{"uid": relaxation_step_uid(lease.run, step["index"]), "properties": dict(step)} for step in steps]
+    settled = [{"key": key, "eta": value} for key, value in eta.items()]
+
+    async def work(tx: AsyncManagedTransaction) -> None:
+        await fence(tx, lease)
+        if write_back:
+            # lock by writing, then look: nobody can draw in between
+            await (await tx.run(MOVE, name=name, run=lease.run, settled=settled)).consume()
+            now = await (await tx.run(READ, name=name)).single()
+            if now is None or of_row(now.data()).description != as_read(description):
+                raise Conflict(
+                    "STALE_VERSION",
+                    f"expected coupling graph {name!r} as it was relaxed, got one that was changed since.",
+                    next_step="Relax it again.",
+                )
+        await (await tx.run(RECORD, run=lease.run, name=name, result=dict(result))).consume()
+        await (await tx.run(STEPS, run=lease.run, steps=nodes)).consume()
+        pairs = [[a["uid"], b["uid"]] for a, b in itertools.pairwise(nodes)]
+        await (await tx.run(CHAIN, run=lease.run, first=nodes[0]["uid"], pairs=pairs)).consume()
+        await (await tx.run(SETTLE, run=lease.run, name=name, settled=settled)).consume()
+
+    await gateway.transact(work)
+
+
+async def steps_of(gateway: Gateway, run: str, *, limit: int, after: int = -1) -> list[StepRow]:
+    """The kept steps of a relaxation whose index is beyond `after`, in order."""
+    rows = await gateway.read(LIST, run=run, after=after, limit=limit)
+    return [StepRow(**row["step"]) for row in rows]
+
+
+async def result_of(gateway: Gateway, run: str) -> ResultRow | None:
+    """How the relaxation of this run ended; None where there is no such run."""
+    rows = await gateway.read(RESULT, run=run)
+    return ResultRow(**rows[0]["result"]) if rows else None
+
+
+RECORD: LiteralString = """
+MATCH (r:Run {uid: $run})
+SET r += $result
+WITH r
+MATCH (g:CouplingGraph {name: $name})
+MERGE (r)-[:RELAXES]->(g)
+"""
+
+STEPS: LiteralString = """
+UNWIND $steps AS step
+MERGE (s:RelaxationStep {uid: step.uid})
+SET s += step.properties, s.run = $run
+"""
+
+CHAIN: LiteralString = """
+MATCH (r:Run {uid: $run})
+MATCH (first:RelaxationStep {uid: $first})
+MERGE (r)-[:FIRST_STEP]->(first)
+WITH r
+UNWIND $pairs AS pair
+MATCH (a:RelaxationStep {uid: pair[0]})
+MATCH (b:RelaxationStep {uid: pair[1]})
+MERGE (a)-[:THEN]->(b)
+"""
+
+SETTLE: LiteralString = """
+MATCH (r:Run {uid: $run})
+MATCH (g:CouplingGraph {name: $name})
+UNWIND $settled AS each
+MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: each.key})
+MERGE (r)-[there:SETTLED_AT]->(p)
+SET there.eta = each.eta
+"""
+
+MOVE: LiteralString = """
+MATCH (g:CouplingGraph {name: $name})
+SET g.touched_at = datetime()
+WITH g
+UNWIND $settled AS each
+MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: each.key})
+SET p.eta = each.eta, p.eta_source = $run
+"""
+
+LIST: LiteralString = """
+MATCH (s:RelaxationStep) WHERE s.run = $run AND s.index > $after
+RETURN s {.uid, .run, .index, .energy, .gain, .scale, .gradient_norm, .step, .backtracks, .noise, .accepted, .margin,
+  .eta, .term_energy, .term_norm} AS step
+ORDER BY s.run, s.index LIMIT $limit
+"""
+
+RESULT: LiteralString = """
+MATCH (r:Run {uid: $run})
+RETURN r {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,
+  .wall_seconds, .written_back, .graph_name, .graph_digest, .keys, .terms, .eta} AS result
+LIMIT 1
+"""

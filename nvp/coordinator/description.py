@@ -1,0 +1,154 @@
+"""A coupling graph as plain values, its modules named by keys: what is stored, sent and hashed.
+
+    {"modules": [{"key": "a", "kind": "landau", "params": {"a": -1.0}}, …],
+     "couplings": [{"kind": "quadratic", "from": "a", "to": "b", "params": {"weight": 0.5}}, …],
+     "weights": {}, "deltas": {}, "gamma": 0.0, "tau": 0.0, "allow_missing_delta": false}
+
+Only what differs from a kind's defaults need be there. `normal` brings a description into its one form: modules by key,
+couplings by their ends, so that equal graphs have equal digests however they were drawn. No JAX.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
+from nvp.errors import FieldError
+
+_WHOLE = ("modules", "couplings", "weights", "deltas", "gamma", "tau", "allow_missing_delta")
+_MODULE = ("key", "kind", "params", "term")
+_COUPLING = ("kind", "from", "to", "params", "delta", "term")
+
+
+def normal(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The description in its one form, checked; raises `FieldError` where it is no coupling graph."""
+    _named(description, _WHOLE, "a coupling graph")
+    modules = [_module(each, number) for number, each in enumerate(_list(description, "modules"))]
+    couplings = [_coupling(each, number) for number, each in enumerate(_list(description, "couplings"))]
+    whole = {
+        "modules": sorted(modules, key=lambda each: each["key"]),
+        "couplings": sorted(couplings, key=lambda each: json.dumps([each["from"], each["to"], each], sort_keys=True)),
+        "weights": dict(sorted(_mapping(description, "weights").items())),
+        "deltas": dict(sorted(_mapping(description, "deltas").items())),
+        "gamma": description.get("gamma", 0.0),
+        "tau": description.get("tau", 0.0),
+        "allow_missing_delta": bool(description.get("allow_missing_delta", False)),
+    }
+    graph_of(whole)
+    return whole
+
+
+def keys_of(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """The modules' keys, in the order of their order parameters."""
+    return tuple(each["key"] for each in description["modules"])
+
+
+def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
+    """The graph that a normal description describes."""
+    keys = keys_of(description)
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise FieldError(
+            "BAD_KEY", f"expected one module for each key, got several {', '.join(twice)}.", next_step="Rename them."
+        )
+    places = {key: number for number, key in enumerate(keys)}
+    return CouplingGraph(
+        modules=[Module(each["kind"], _arrays(each["params"]), each["term"]) for each in description["modules"]],
+        couplings=[
+            Coupling(
+                each["kind"],
+                _place(places, each, "from"),
+                _place(places, each, "to"),
+                each["params"],
+                each["delta"],
+                each["term"],
+            )
+            for each in description["couplings"]
+        ],
+        weights={name: _real(value) for name, value in description["weights"].items()},
+        deltas={name: _real(value) for name, value in description["deltas"].items()},
+        allow_missing_delta=description["allow_missing_delta"],
+        gamma=_real(description["gamma"]),
+        tau=_real(description["tau"]),
+    )
+
+
+def _module(values: Any, number: int) -> dict[str, Any]:
+    name = f"module {number}"
+    _named(values, _MODULE, name)
+    return {
+        "key": _text(values, "key", name),
+        "kind": _text(values, "kind", name),
+        "params": dict(sorted(_mapping(values, "params").items())),
+        "term": values.get("term") or "",
+    }
+
+
+def _coupling(values: Any, number: int) -> dict[str, Any]:
+    name = f"coupling {number}"
+    _named(values, _COUPLING, name)
+    return {
+        "kind": _text(values, "kind", name),
+        "from": _text(values, "from", name),
+        "to": _text(values, "to", name),
+        "params": dict(sorted(_mapping(values, "params").items())),
+        "delta": values.get("delta") or "",
+        "term": values.get("term") or "",
+    }
+
+
+def _place(places: Mapping[str, int], coupling: Mapping[str, Any], end: str) -> int:
+    if coupling[end] not in places:
+        raise FieldError(
+            "BAD_INDEX",
+            f"expected `{end}` of a {coupling['kind']} coupling to be the key of a module, got {coupling[end]!r}.",
+            next_step="Correct the key, or add the module.",
+        )
+    return places[coupling[end]]
+
+
+def _arrays(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists, as JSON and Neo4j have them, as tuples: a graph does not change."""
+    return {name: _frozen(value) for name, value in params.items()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list | tuple) else value
+
+
+def _real(value: Any) -> Any:
+    """A whole number, as JSON and Neo4j make of 1.0, as the real one that was meant."""
+    return float(value) if type(value) is int else value
+
+
+def _named(values: Any, known: tuple[str, ...], name: str) -> None:
+    if not isinstance(values, Mapping):
+        raise FieldError("BAD_GRAPH", f"expected {name} as an object, got {type(values).__name__}.")
+    if unknown := sorted(set(values) - set(known)):
+        raise FieldError(
+            "BAD_GRAPH",
+            f"expected {', '.join(known)} in {name}, got {', '.join(unknown)}.",
+            next_step="Correct the name; parameters of a kind belong into `params`.",
+        )
+
+
+def _text(values: Mapping[str, Any], field: str, name: str) -> str:
+    value = values.get(field)
+    if not isinstance(value, str) or not value:
+        raise FieldError("BAD_GRAPH", f"expected `{field}` of {name} as text, got {value!r}.", next_step="Name it.")
+    return value
+
+
+def _list(values: Mapping[str, Any], field: str) -> list[Any]:
+    value = values.get(field) or []
+    if not isinstance(value, list | tuple):
+        raise FieldError("BAD_GRAPH", f"expected {field} as a list, got {type(value).__name__}.")
+    return list(value)
+
+
+def _mapping(values: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = values.get(field) or {}
+    if not isinstance(value, Mapping):
+        raise FieldError("BAD_GRAPH", f"expected {field} as an object, got {type(value).__name__}.")
+    return value

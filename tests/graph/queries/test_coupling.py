@@ -1,0 +1,128 @@
+"""Coupling graphs in Neo4j: drawn by hand or written, they read as one description."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from graph.errors import Conflict, GraphError, NotFound
+from graph.gateway import Gateway
+from graph.queries import coupling, relaxation
+from tests.graph.queries.plans import explain
+from tests.graph.queries.test_plans import queries
+
+pytestmark = pytest.mark.db
+
+SHAPE = {"basis": [[1.0, 0.0], [0.5, 1.0]], "coefficients": [1.0, 2.0]}
+DESCRIPTION: dict[str, Any] = {
+    "modules": [
+        {"key": "gate", "kind": "gating", "params": {"a": 0.2, "net": 0.1}, "term": ""},
+        {"key": "shape", "kind": "polynomial", "params": SHAPE, "term": "form"},
+        {"key": "well", "kind": "landau", "params": {}, "term": ""},
+    ],
+    "couplings": [
+        {"kind": "gate_benefit", "from": "gate", "to": "well", "params": {}, "delta": "gain", "term": ""},
+        {"kind": "quadratic", "from": "shape", "to": "well", "params": {"weight": 0.25}, "delta": "", "term": "bond"},
+    ],
+    "weights": {"bond": 2.0},
+    "deltas": {"gain": 0.25},
+    "gamma": 0.5,
+    "tau": 0.0,
+    "allow_missing_delta": False,
+}  # fmt: skip
+
+BY_HAND = """
+CREATE (g:CouplingGraph {name: 'hand', gamma: 0.5, weights_json: '{"bond": 2}'})
+CREATE (g)-[:HAS_MODULE]->(gate:OrderParameter {key: 'gate', kind: 'gating', a: 0.2, net: 0.1, eta: 0.9})
+CREATE (g)-[:HAS_MODULE]->(well:OrderParameter {key: 'well', kind: 'landau', title: 'a well'})
+CREATE (g)-[:HAS_MODULE]->(shape:OrderParameter {key: 'shape', kind: 'polynomial', term: 'form',
+  coefficients: [1.0, 2.0], basis_json: '[[1, 0], [0.5, 1]]'})
+CREATE (:Delta {key: 'gain', value: 0.25, source: 'a measurement'})-[:FEEDS]->(gate)
+CREATE (gate)-[:COUPLED_TO {kind: 'gate_benefit', delta_key: 'gain'}]->(well)
+CREATE (shape)-[:COUPLED_TO {kind: 'quadratic', weight: 0.25, term: 'bond'}]->(well)
+"""
+COUNT = """
+MATCH (g:CouplingGraph {name: $name})
+RETURN count {(g)-[:HAS_MODULE]->()} AS modules, count {(g)-[:HAS_MODULE]->()-[:COUPLED_TO]->()} AS couplings,
+  count {(g)-[:HAS_DELTA]->()} AS deltas, count {(:OrderParameter)} AS all
+"""
+
+
+async def test_drawn_by_hand_or_written_is_the_same(gateway: Gateway) -> None:
+    await gateway.write(BY_HAND)
+    hand = await coupling.drawn(gateway, "hand")
+    written = await coupling.upsert(gateway, "written", DESCRIPTION)
+    assert hand.description == written.description == DESCRIPTION
+    assert (hand.eta, written.eta) == ({"gate": 0.9}, {})
+    assert (hand.version, written.version) == (0, 1)
+    assert await coupling.names(gateway, limit=10) == ["hand", "written"]
+    uid = await coupling.adopt(gateway, "hand")
+    assert (await coupling.drawn(gateway, "hand")).uid == uid != written.uid
+
+
+async def test_writing_it_again_changes_nothing(gateway: Gateway) -> None:
+    first = await coupling.upsert(gateway, "g", DESCRIPTION)
+    assert await coupling.upsert(gateway, "g", DESCRIPTION, expected_version=1) == first
+    count = (await gateway.read(COUNT, name="g"))[0]
+    assert count == {"modules": 3, "couplings": 2, "deltas": 1, "all": 3}
+
+
+async def test_what_stays_keeps_its_state_and_what_it_measures(gateway: Gateway) -> None:
+    await coupling.upsert(gateway, "g", DESCRIPTION)
+    await gateway.write("MATCH (p:OrderParameter {key: 'well'}) SET p.eta = 0.7 CREATE (p)-[:MEASURES]->(:Thing)")
+    smaller = {
+        **DESCRIPTION,
+        "modules": [DESCRIPTION["modules"][0], {**DESCRIPTION["modules"][2], "params": {"a": -1.0}}],
+        "couplings": DESCRIPTION["couplings"][:1],
+        "weights": {},
+    }
+    after = await coupling.upsert(gateway, "g", smaller, expected_version=1)
+    assert (after.version, after.eta, after.description) == (2, {"well": 0.7}, smaller)
+    assert (await gateway.read(COUNT, name="g"))[0] == {"modules": 2, "couplings": 1, "deltas": 1, "all": 2}
+    assert await gateway.read("MATCH (p:OrderParameter {key: 'well', a: -1.0})-[:MEASURES]->(t) RETURN p.key AS key")
+    # a parameter that is default again is gone
+    again = await coupling.upsert(gateway, "g", DESCRIPTION)
+    assert again.description == DESCRIPTION
+
+
+async def test_of_two_writers_who_read_the_same_one_is_refused(gateway: Gateway) -> None:
+    await coupling.upsert(gateway, "g", DESCRIPTION)
+    others = [{**DESCRIPTION, "gamma": gamma} for gamma in (1.0, 2.0)]
+    made = await asyncio.gather(
+        *(coupling.upsert(gateway, "g", other, expected_version=1) for other in others), return_exceptions=True
+    )
+    (refused,) = [one for one in made if isinstance(one, BaseException)]
+    (kept,) = [one for one in made if isinstance(one, coupling.Drawn)]
+    assert isinstance(refused, Conflict)
+    assert refused.code == "STALE_VERSION"
+    assert await coupling.drawn(gateway, "g") == kept
+
+
+async def test_a_refused_writer_leaves_nothing(gateway: Gateway) -> None:
+    with pytest.raises(Conflict):
+        await coupling.upsert(gateway, "new", DESCRIPTION, expected_version=3)
+    with pytest.raises(NotFound):
+        await coupling.drawn(gateway, "new")
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("MATCH (g:CouplingGraph) SET g.weights_json = '[1]'", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) SET p.basis_json = '[[1,'", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) CREATE (g)-[:HAS_DELTA]->(:Delta {key: 'gain', value: 0.5})", "TWO_DELTAS"),
+    ],
+)
+async def test_what_cannot_be_read_is_told(gateway: Gateway, statement: Any, code: str) -> None:
+    await gateway.write(BY_HAND)
+    await gateway.write(statement)
+    with pytest.raises(GraphError) as caught:
+        await coupling.drawn(gateway, "hand")
+    assert caught.value.code == code
+
+
+async def test_queries_start_from_an_index(gateway: Gateway) -> None:
+    for name, query in (queries(coupling) | queries(relaxation)).items():
+        assert not {operator for operator in await explain(gateway, query) if operator.endswith("Scan")}, name

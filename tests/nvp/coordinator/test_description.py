@@ -1,0 +1,75 @@
+"""Descriptions: equal graphs have one form, and what is no graph is told in one line."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nvp.coordinator.description import graph_of, keys_of, normal
+from nvp.coordinator.reference import reference_energy
+from nvp.errors import FieldError
+
+GRAPH: dict[str, Any] = {
+    "modules": [
+        {"key": "b", "kind": "landau", "params": {"a": -1.0, "h": 0.1}},
+        {"key": "a", "kind": "hypothesis", "params": {"target": 0.8}, "term": "belief"},
+        {"key": "c", "kind": "polynomial", "params": {"coefficients": [0.0, 1.0, 0.5]}},
+    ],
+    "couplings": [
+        {"kind": "quadratic", "from": "b", "to": "a", "params": {"weight": 0.5}},
+        {"kind": "gate_benefit", "from": "a", "to": "c", "delta": "gain"},
+        {"kind": "quadratic", "from": "b", "to": "a", "params": {"weight": 0.25}},
+    ],
+    "weights": {"belief": 2.0},
+    "deltas": {"gain": 0.1},
+}
+
+
+def test_order_does_not_matter() -> None:
+    rng = random.Random(0)
+    first = normal(GRAPH)
+    for _ in range(10):
+        shuffled = {**GRAPH, "modules": GRAPH["modules"][:], "couplings": GRAPH["couplings"][:]}
+        rng.shuffle(shuffled["modules"])
+        rng.shuffle(shuffled["couplings"])
+        assert normal(shuffled) == first
+    assert normal(first) == first
+    assert keys_of(first) == ("a", "b", "c")
+
+
+def test_it_is_the_graph_that_was_described() -> None:
+    # by hand: 2·(0.5 − 0.8)² + (−0.5² + 0.5⁴ − 0.1·0.5) + ½·P₂(0)·… of the Legendre series at ξ = 0 + couplings
+    eta = np.array([0.5, 0.5, 0.5])
+    value, _ = reference_energy(graph_of(normal(GRAPH)), eta)
+    legendre = 0.5 * -0.5
+    assert value == pytest.approx(2 * 0.09 + (-0.25 + 0.0625 - 0.05) + legendre - 0.1 * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"modules": [], "couplings": []}, "EMPTY_GRAPH"),
+        ({"modules": [{"key": "a"}]}, "BAD_GRAPH"),
+        ({"modules": [{"key": "", "kind": "landau"}]}, "BAD_GRAPH"),
+        ({"modules": GRAPH["modules"] + GRAPH["modules"][:1]}, "BAD_KEY"),
+        ({"modules": [{"key": "a", "kind": "landau", "a": 1.0}]}, "BAD_GRAPH"),
+        ({"modules": [{"key": "a", "kind": "lindau"}], "couplings": []}, "UNKNOWN_KIND"),
+        ({"modules": "landau"}, "BAD_GRAPH"),
+        ({"couplings": [{"kind": "quadratic", "from": "a", "to": "d"}]}, "BAD_INDEX"),
+        ({"couplings": [{"kind": "quadratic", "from": "a", "to": "a"}]}, "BAD_INDEX"),
+        ({"couplings": [{"kind": "gate_benefit", "from": "a", "to": "b", "delta": "lost"}]}, "MISSING_DELTA"),
+        ({"couplings": [{"kind": "quadratic", "from": "a", "to": "b", "params": {"weight": -1}}]}, "BAD_PARAMETER"),
+        ({"couplings": [{"kind": "quadratic", "from": "a", "to": "b", "params": [1]}]}, "BAD_GRAPH"),
+        ({"weights": {"lost": 1.0}}, "UNKNOWN_TERM"),
+        ({"deltas": {"gain": float("nan")}}, "NONFINITE"),
+        ({"gama": 1.0}, "BAD_GRAPH"),
+    ],
+)
+def test_what_is_no_graph_is_told(change: dict[str, Any], code: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        normal({**GRAPH, **change})
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
