@@ -6,6 +6,7 @@ graph is not any more what was relaxed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -17,7 +18,6 @@ from graph.gateway import Gateway
 from graph.identity import relaxation_step_uid
 from graph.queries.coupling import READ, as_read, of_row
 from graph.queries.leases import Lease, fence
-import itertools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,9 @@ def settings_of(values: Mapping[str, Any]) -> RelaxConfig:
         fits = isinstance(value, int | float) and not isinstance(value, bool) if kind is float else type(value) is kind
         if not fits:
             raise FieldError("BAD_CONFIG", f"expected {name} as {kind.__name__}, got {value!r}.")
-    typed = {name: float(value) if type(getattr(config, name)) is float else value for name, value in values.items()}
+    typed: dict[str, Any] = {
+        name: float(value) if type(getattr(config, name)) is float else value for name, value in values.items()
+    }
     return replace(config, **typed)
 
 

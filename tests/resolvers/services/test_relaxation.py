@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from resolvers.services import relaxation as service
 from resolvers.services.context import Services
 from resolvers.services.relaxation import RelaxationRequest, submit_relaxation
 from resolvers.task import Task
-import itertools
 
 pytestmark = pytest.mark.db
 
