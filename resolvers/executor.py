@@ -10,11 +10,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
 from graph.errors import Outage
 from graph.queries.runs import RunRow
 from graph.settings import Settings
+from nvp.prediction import cache
 from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
 
 NICENESS = {"batch": 10, "interactive": 0}  # a training yields the cores to predictions, Neo4j and the API
@@ -129,13 +129,9 @@ class Executor:
 
 
 def _environment(settings: Settings, capability: str) -> Mapping[str, str]:
-    """What JAX reads before it starts: where compiled programs are kept, by jaxlib, and its share of a GPU's memory."""
-    compiled = settings.cache / "xla" / version("jaxlib")
-    compiled.mkdir(parents=True, exist_ok=True)
+    """What JAX reads before it starts: where compiled programs are kept, and its share of a GPU's memory."""
     defaults = {
-        "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **cache.environment(settings.cache),
         "XLA_PYTHON_CLIENT_MEM_FRACTION": MEMORY_FRACTION[capability],
     }
     return {name: os.environ.get(name, value) for name, value in defaults.items()}

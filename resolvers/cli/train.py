@@ -12,7 +12,9 @@ import typer
 
 from graph.errors import GraphError
 from graph.queries import leaks, splits, timeline, training
+from graph.settings import Settings
 from nvp.errors import FieldError
+from nvp.prediction import cache
 from resolvers.cli.criteria import Criteria, judged
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, console, emit, fail, run
@@ -145,6 +147,7 @@ def command(
                 "BAD_OPTIONS", "expected --criteria or --detach, got both.", next_step="Evaluate it when it has ended."
             )
         if offline is not None:
+            cache.use(Settings().cache)
             from resolvers.cli import train_offline
 
             found = train_offline.sources(
