@@ -78,7 +78,9 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
     return digest
 
 
-def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(
+    directory: Path, *, next_step: str = "Restore it from a copy, or train again."
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Manifest and arrays; raises `FieldError` where they are missing, truncated or altered."""
     import orbax.checkpoint as ocp
 
@@ -96,13 +98,13 @@ def read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FieldError(
             "BAD_CHECKPOINT",
             f"expected a complete checkpoint in {directory}, got {error or type(error).__name__}.",
-            next_step="Restore it from a copy, or train again.",
+            next_step=next_step,
         ) from error
     if parameters_digest(arrays) != manifest.get("sha256"):
         raise FieldError(
             "BAD_CHECKPOINT",
             f"expected arrays of sha256 {manifest.get('sha256')} in {directory}, got others.",
-            next_step="Restore it from a copy, or train again.",
+            next_step=next_step,
         )
     return manifest, arrays
 
@@ -120,14 +122,14 @@ def write_model(
 
 
 def load_model(
-    directory: Path,
+    directory: Path, *, kind: str = "nvp"
 ) -> tuple[nnx.GraphDef[NVP], Weights, Weights, NVPConfig, dict[str, Any]]:
     """Structure, parameters, constants, configuration and manifest of a checkpoint."""
     manifest, arrays = read(directory)
-    if manifest.get("kind") != "nvp":
+    if manifest.get("kind") != kind:
         raise FieldError(
             "BAD_CHECKPOINT",
-            f"expected a network in {directory}, got {manifest.get('kind')!r}.",
+            f"expected a checkpoint of kind {kind!r} in {directory}, got {manifest.get('kind')!r}.",
             next_step="Use load_forecaster, which knows all kinds.",
         )
     config = NVPConfig.from_json(manifest["model"])

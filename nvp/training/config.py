@@ -3,23 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
 
 from nvp.errors import FieldError
-from nvp.model.config import NVPConfig, Size
+from nvp.model.config import Compute, Size
+
+Recipe = Literal["default", "seeds"]
+Schedule = Literal["cosine", "constant"]
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms of the loss (`nvp.training.loss`); a term of weight 0 is neither computed nor logged."""
+
+    # the metric itself: sqrt(Σ‖P − T‖²/Σ‖T − O‖²)
+    fidelity: float = 1.0
+    # likelihood of the log-variance
+    variance: float = 0.02
+    # None: the likelihood teaches the variance only. 0 … 1: it teaches the mean too, each cell weighted by σ^(2·beta)
+    beta: float | None = None
+    # mean squared error of fields of unit mean
+    mse: float = 0.0
+    # |ΣP − ΣT|/ΣT
+    conservation: float = 0.0
+    # max(0, fall of the spatial entropy − threshold): from the state before (the second law), or from the truth's
+    entropy: float = 0.0
+    entropy_from: Literal["state", "truth"] = "state"
+    # in nats
+    entropy_threshold: float = 0.0
+    # the fidelity term of the slopes (H1)
+    gradient: float = 0.0
+    # mean over wave numbers of (1 − power of P / power of T)²
+    spectral: float = 0.0
+
+    def __post_init__(self) -> None:
+        negative = [name for name in TERMS if getattr(self, name) < 0]
+        if negative or not any(getattr(self, name) for name in TERMS):
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected weights >= 0 and one above 0, got {self.weights or 'none'}.",
+                next_step="Leave the loss out for the default.",
+            )
+        if self.beta is not None and not 0 <= self.beta <= 1:
+            raise FieldError("BAD_CONFIG", f"expected beta in 0 … 1, got {self.beta}.", next_step="Use 0.5.")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The terms that count, by name."""
+        return {name: getattr(self, name) for name in TERMS if getattr(self, name)}
+
+
+TERMS = ("fidelity", "variance", "mse", "conservation", "entropy", "gradient", "spectral")
+"""Names of the terms, which are also the names of their weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How a network is trained; None means what suits the data (`suited`)."""
+    """How a network is trained; None means what suits recipe and data (`nvp.training.recipes.suited`)."""
 
+    # what decides where the rest is left open: `default`, or `seeds` (Adam 1e-4, MSE and penalties)
+    recipe: Recipe = "default"
     # size of the network: tiny (0.15 M), small (1 M) or base (8.5 M parameters)
     size: Size = "tiny"
     # frames it is given, 1 … 4
     history: int | None = None
     # draws weights, order of the examples and augmentation
     rng_seed: int = 0
+
     # passes over the training part, unless `seconds` or `cpu_seconds` run out first
     epochs: int | None = None
     # wall seconds, compilation included; None for no limit. The learning rate then falls with time
@@ -27,38 +79,82 @@ class TrainingConfig:
     # CPU seconds of this process, all its threads, compilation apart; None for no limit. The same skill on a busy
     # machine; like `seconds` it drives the learning rate, and only `epochs` repeat bit for bit
     cpu_seconds: float | None = None
+    # epochs without a better validation after which training stops; None for never
+    patience: int | None = None
+
     # examples per step
     batch: int | None = None
-    # largest learning rate; it rises over the first 5 % and falls to 0 by a cosine
+    # parts in which a batch is worked off, for less memory; the step is that of the whole batch
+    accumulate: int = 1
+    # largest learning rate
     learning_rate: float | None = None
+    # `cosine` rises over the first 5 % and falls to 0; `constant` does neither
+    schedule: Schedule | None = None
     # decay of the kernels per unit learning rate (AdamW)
     weight_decay: float | None = None
+    # decay of Adam's mean square
+    beta2: float | None = None
     # share of z_t and of whole channels that is dropped, 0 … 1
     dropout: float | None = None
     # largest global norm of a gradient
     clip: float = 1.0
-    # decay of the running mean of the parameters, which is what is validated and kept
-    ema: float = 0.995
-    # weight of the likelihood of the log-variance beside the fidelity
-    variance_weight: float = 0.02
+    # decay of the running mean of the parameters, which is what is validated and kept; 0 for none
+    ema: float | None = None
+    # what is minimised
+    loss: LossConfig | None = None
     # flips, transpositions and shifts, where the domain has these symmetries
-    augment: bool = True
-    # epochs without a better validation after which training stops; None for never
-    patience: int | None = None
+    augment: bool | None = None
+
+    # steps ahead that the loss looks at, each from the network's own step before, with the forcing as recorded
+    unroll: int = 1
+    # `last`: the gradient passes through the last of the steps only (pushforward); `all`: through all of them
+    unroll_gradient: Literal["last", "all"] = "last"
+    # share of the training in which the horizon grows from 1 to `unroll`
+    curriculum: float = 0.5
+    # noise on the newest frame, its deviation relative to that of the change: what a rollout's own errors are like
+    input_noise: float = 0.0
+
+    # type in which the convolutions multiply
+    compute: Compute = "float32"
+    # blocks are computed again for the gradient: less memory, a third more time
+    remat: bool = False
+    # devices that share a batch; None for all that divide it
+    devices: int | None = None
+    # steps per dispatch, as one scan; None for 8 on a GPU and 1 elsewhere, where convolutions in a scan are slow
+    dispatch: int | None = None
+
     # windows of the validation part that are looked at after each epoch, evenly spread
     validation_windows: int = 256
     # seconds between checkpoints; the last one is always written
     checkpoint_seconds: float = 20.0
+    # states to resume from that are kept; checkpoints of the best validation are never removed
+    keep: int = 2
+    # steps in a row whose loss or gradient is not finite, each of them skipped, after which training gives up
+    tolerated: int = 10
+    # write TensorBoard's files; None where tensorboardX is installed
+    tensorboard: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "seconds", "cpu_seconds", "batch", "learning_rate", "patience"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise FieldError(
                     "BAD_CONFIG", f"expected {name} > 0, got {value}.", next_step="Leave it out for the default."
                 )
-        if not 0 <= self.ema < 1:
+        if self.ema is not None and not 0 <= self.ema < 1:
             raise FieldError("BAD_CONFIG", f"expected 0 <= ema < 1, got {self.ema}.", next_step="Use 0.995.")
+        if not 0 <= self.curriculum <= 1 or self.input_noise < 0:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected curriculum in 0 … 1 and input_noise >= 0, got {self.curriculum} and {self.input_noise}.",
+                next_step="Leave them out for the defaults.",
+            )
+        if self.batch is not None and self.batch % self.accumulate:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected a batch that {self.accumulate} parts divide, got {self.batch}.",
+                next_step=f"Use {self.batch // self.accumulate * self.accumulate or self.accumulate}.",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -67,30 +163,24 @@ class TrainingConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of `to_json`; raises `FieldError` on unknown names."""
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            raise FieldError(
-                "BAD_CONFIG",
-                f"expected settings out of {', '.join(known)}, got {', '.join(unknown)}.",
-                next_step="Correct the name.",
-            )
-        return cls(**values)
+        loss = values.get("loss")
+        if isinstance(loss, Mapping):
+            values = {**values, "loss": _made(LossConfig, loss)}
+        return _made(cls, values)
 
 
-def suited(config: TrainingConfig, model: NVPConfig) -> TrainingConfig:
-    """The same configuration with every open choice made for this kind of network.
+_POSITIVE = (
+    *("epochs", "seconds", "cpu_seconds", "patience", "batch", "accumulate", "learning_rate", "beta2", "clip"),
+    *("unroll", "devices", "dispatch", "validation_windows", "keep", "tolerated"),
+)
 
-    A network of one site has few and similar examples: it is held back by dropout, weight decay and an early
-    stop. Simulated fields come in any number, and there only the steps count.
-    """
-    site = model.site is not None
-    defaults: dict[str, Any] = {
-        "history": model.history,
-        "epochs": 12 if site else 30,
-        "batch": 4 if site else 8,
-        "learning_rate": 5e-4 if site else 2e-3,
-        "weight_decay": 1.0 if site else 1e-4,
-        "dropout": 0.3 if site else 0.0,
-        "patience": 8 if site else 1000,
-    }
-    return replace(config, **{name: value for name, value in defaults.items() if getattr(config, name) is None})
+
+def _made(kind: type[C], values: Mapping[str, Any]) -> C:
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(known)):
+        raise FieldError(
+            "BAD_CONFIG",
+            f"expected settings out of {', '.join(known)}, got {', '.join(unknown)}.",
+            next_step="Correct the name.",
+        )
+    return kind(**values)

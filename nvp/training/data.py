@@ -7,15 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from nvp.atlas.canonical import digests
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, domain
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
-from nvp.model.inputs import Inputs, clock_of, stack_context
+from nvp.model.inputs import Inputs, clock_of, context_of
+
+
+class Batch(NamedTuple):
+    """Windows and what follows them: of numpy arrays on the host, of JAX arrays in the step; float32."""
+
+    inputs: Inputs
+    # (b, k - 1, h, w, x) and (b, k - 1, 2): context and clock at the later steps, as recorded
+    context: Any
+    clock: Any
+    # (b, k, h, w, c)
+    truth: Any
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead."""
+        return int(self.truth.shape[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +56,15 @@ class TrainingData:
     def spec(self) -> DomainSpec:
         """Their domain."""
         return domain(self.train[0].domain)
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the hashes of the training part's frames, in order: what a model has learnt from."""
+        state = sha256()
+        for part in self.train:
+            for frame in digests(part.energy):
+                state.update(bytes.fromhex(frame))
+        return state.hexdigest()
 
 
 class Examples:
@@ -60,6 +88,7 @@ class Examples:
                 next_step="Use longer parts or a shorter history.",
             )
         self.index = np.array(found, dtype=np.int64)
+        self._longer: dict[int, Int[np.ndarray, "n"]] = {}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,56 +98,99 @@ class Examples:
         config = self.config
         chosen = [(self.series[i], int(t)) for i, t in self.index[numbers]]
         history = np.stack([part.energy[t + 1 - config.history : t + 1] for part, t in chosen]).astype(np.float32)
-        context = {name: np.stack([part.context[name][t] for part, t in chosen]) for name, _ in config.context}
         parameters = [[part.parameters[name] for name in config.parameters] for part, _ in chosen]
         times = np.array([part.valid_time[t] for part, t in chosen if part.valid_time is not None])
         inputs = Inputs(
             history=history,
-            context=stack_context(config, context, history),
+            context=context_of(config, chosen, 0, history),
             parameters=np.array(parameters, np.float32).reshape(len(chosen), len(config.parameters)),
             clock=clock_of(times if config.calendar else None, len(chosen)),
             dt=np.array([part.dt for part, _ in chosen], np.float32),
         )
         return inputs, np.stack([part.energy[t + 1] for part, t in chosen]).astype(np.float32)
 
-    def epoch(
-        self, epoch: int, *, batch: int, rng_seed: int, augment: bool
-    ) -> Iterator[tuple[Inputs, Float[np.ndarray, "b h w c"]]]:
-        """The batches of one pass, all of the same size; a rest that does not fill one is left to other epochs."""
+    def rollouts(self, numbers: Int[np.ndarray, "b"], horizon: int) -> Batch:
+        """The same windows with `horizon` frames that follow; numbers out of `numbers_for(horizon)`."""
+        config = self.config
+        inputs, _ = self.batch(numbers)
+        chosen = [(self.series[i], int(t)) for i, t in self.index[numbers]]
+        b, (_, height, width, _) = len(chosen), inputs.history.shape[1:]
+        context = np.zeros((b, horizon - 1, height, width, config.context_channels), np.float32)
+        clock = np.zeros((b, horizon - 1, 2), np.float32)
+        for k in range(1, horizon):
+            context[:, k - 1] = context_of(config, chosen, k, inputs.history)
+            times = np.array([part.valid_time[t + k] for part, t in chosen if part.valid_time is not None])
+            clock[:, k - 1] = clock_of(times if config.calendar else None, b)
+        truth = np.stack([part.energy[t + 1 : t + 1 + horizon] for part, t in chosen]).astype(np.float32)
+        return Batch(inputs, context, clock, truth)
+
+    def numbers_for(self, horizon: int) -> Int[np.ndarray, "n"]:
+        """Windows that `horizon` unbroken frames follow."""
+        if horizon not in self._longer:
+            starts = [set(unbroken(part, self.config.history, horizon)) for part in self.series]
+            found = [number for number, (i, t) in enumerate(self.index) if t in starts[i]]
+            if not found:
+                raise FieldError(
+                    "NO_DATA",
+                    f"expected series of at least {self.config.history + horizon} consecutive frames, got none.",
+                    next_step="Unroll fewer steps.",
+                )
+            self._longer[horizon] = np.array(found, np.int64)
+        return self._longer[horizon]
+
+    def epoch(self, epoch: int, *, batch: int, rng_seed: int, augment: bool, horizon: int = 1) -> Iterator[Batch]:
+        """The batches of one pass: as many whatever the horizon, all of the same size.
+
+        A rest that does not fill one is left to other epochs; where fewer windows than usual have so long a future,
+        some of them come twice.
+        """
         rng = np.random.default_rng((rng_seed, epoch))
-        order = rng.permutation(len(self))
-        if len(order) < batch:
-            order = np.resize(order, batch)
+        order = rng.permutation(self.numbers_for(horizon))
+        order = np.resize(order, max(batch, len(self) // batch * batch))
         symmetric = augment and self.config.site is None
-        for start in range(0, len(order) - batch + 1, batch):
-            inputs, truth = self.batch(order[start : start + batch])
-            yield symmetry(self.config, inputs, truth, rng) if symmetric else (inputs, truth)
+        for start in range(0, len(order), batch):
+            chosen = self.rollouts(order[start : start + batch], horizon)
+            yield moved(self.config, chosen, rng) if symmetric else chosen
 
     def steps(self, batch: int) -> int:
         """Batches in one pass."""
         return max(1, len(self) // batch)
 
 
-def unbroken(series: Series, history: int) -> list[int]:
-    """Positions t whose K frames of history and whose next frame follow each other without a gap in time."""
-    starts = range(history - 1, len(series) - 1)
+def unbroken(series: Series, history: int, horizon: int = 1) -> list[int]:
+    """Positions t whose K frames of history and whose next frames follow each other without a gap in time."""
+    starts = range(history - 1, len(series) - horizon)
     if series.valid_time is None:
         return list(starts)
     steps = np.diff(series.valid_time.astype("datetime64[s]").astype(np.int64))
     whole = steps == round(series.dt)
-    return [t for t in starts if whole[t - history + 1 : t + 1].all()]
+    return [t for t in starts if whole[t - history + 1 : t + horizon].all()]
 
 
 def symmetry(
     config: NVPConfig, inputs: Inputs, truth: Float[np.ndarray, "b h w c"], rng: np.random.Generator
 ) -> tuple[Inputs, Float[np.ndarray, "b h w c"]]:
-    """One random symmetry of the domain for the whole batch: flips, a transposition, shifts along periodic axes."""
-    square = truth.shape[1] == truth.shape[2] and config.boundary_x == config.boundary_y
-    flip_y, flip_x, transpose = (bool(x) for x in rng.integers(0, 2, 3))
-    shift_y = int(rng.integers(truth.shape[1])) if config.boundary_y == "periodic" else 0
-    shift_x = int(rng.integers(truth.shape[2])) if config.boundary_x == "periodic" else 0
+    """`moved`, for windows with the one frame that follows."""
+    none = np.zeros((len(truth), 0, *inputs.context.shape[1:]), np.float32)
+    found = moved(config, Batch(inputs, none, np.zeros((len(truth), 0, 2), np.float32), truth[:, None]), rng)
+    return found.inputs, found.truth[:, 0]
 
-    def moved(field: Float[np.ndarray, "*b h w c"]) -> Float[np.ndarray, "*b h w c"]:
+
+def moved(config: NVPConfig, batch: Batch, rng: np.random.Generator) -> Batch:
+    """One random symmetry of the domain for the whole batch: flips, a transposition, shifts along periodic axes.
+
+    Components of a vector turn with the axes, and a vorticity changes its sign with each of them. What a field of
+    several channels is, nobody knows, unless it carries itself: it is shifted only.
+    """
+    height, width = batch.truth.shape[2:4]
+    square = height == width and config.boundary_x == config.boundary_y
+    flip_y, flip_x, transpose = (bool(x) for x in rng.integers(0, 2, 3))
+    if config.channels > 1 and config.advects_itself is None:
+        flip_y = flip_x = transpose = False
+    shift_y = int(rng.integers(height)) if config.boundary_y == "periodic" else 0
+    shift_x = int(rng.integers(width)) if config.boundary_x == "periodic" else 0
+
+    def scalar(field: Float[np.ndarray, "*b h w c"]) -> Float[np.ndarray, "*b h w c"]:
         y, x = field.ndim - 3, field.ndim - 2
         if shift_y or shift_x:
             field = np.roll(field, (shift_y, shift_x), (y, x))
@@ -126,14 +198,26 @@ def symmetry(
             field = np.flip(field, y)
         if flip_x:
             field = np.flip(field, x)
-        return np.swapaxes(field, y, x) if transpose and square else field
+        return np.ascontiguousarray(np.swapaxes(field, y, x) if transpose and square else field)
 
-    context = moved(inputs.context).copy()
-    at = 0
-    for _, channels in config.context:
-        if channels == 2:  # a vector (x, y), as the velocity is
-            u = context[..., at : at + 2] * np.array([-1 if flip_x else 1, -1 if flip_y else 1], np.float32)
-            context[..., at : at + 2] = u[..., ::-1] if transpose and square else u
-        at += channels
-    changed = inputs._replace(history=np.ascontiguousarray(moved(inputs.history)), context=context)
-    return changed, np.ascontiguousarray(moved(truth))
+    def turned(vector: Float[np.ndarray, "*b h w 2"]) -> Float[np.ndarray, "*b h w 2"]:
+        u = vector * np.array([-1 if flip_x else 1, -1 if flip_y else 1], np.float32)
+        return u[..., ::-1] if transpose and square else u
+
+    def state(field: Float[np.ndarray, "*b h w c"]) -> Float[np.ndarray, "*b h w c"]:
+        field = scalar(field)
+        if config.advects_itself == "velocity":
+            return np.ascontiguousarray(turned(field))
+        turns = flip_x + flip_y + (transpose and square)
+        return -field if config.advects_itself == "vorticity" and turns % 2 else field
+
+    def stacked(field: Float[np.ndarray, "*b h w x"]) -> Float[np.ndarray, "*b h w x"]:
+        context, at = scalar(field).copy(), 0
+        for _, channels in config.context_layout:
+            if channels == 2:  # a vector (x, y), as the velocity is
+                context[..., at : at + 2] = turned(context[..., at : at + 2])
+            at += channels
+        return context
+
+    inputs = batch.inputs._replace(history=state(batch.inputs.history), context=stacked(batch.inputs.context))
+    return batch._replace(inputs=inputs, context=stacked(batch.context), truth=state(batch.truth))

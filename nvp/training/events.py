@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ class Begun:
     config: Mapping[str, Any]
     # numbers that are trained
     parameters: int
+    # sha256 over the hashes of the training part's frames, in order
+    data_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class Progress:
     # of all epochs; a time limit may end it earlier
     epochs: int
     step: int
-    # of the last steps: 1 − fidelity on the batch plus the weighted likelihood
+    # of the last step, whole
     loss: float
     samples_per_second: float
     # of the last validation, None before the first
@@ -43,15 +46,21 @@ class EpochDone:
 
     epoch: int
     step: int
-    # means over the epoch: whole loss, 1 − fidelity of the batches, likelihood of the log-variance
+    # means over the epoch's steps but those that were skipped: whole loss, and its terms by name, unweighted
     train_loss: float
-    train_error: float
-    train_likelihood: float
+    terms: Mapping[str, float]
     # of the running mean of the parameters on the validation part: pooled fidelity and mean VRMSE
     val_fidelity: float
     val_vrmse: float
     learning_rate: float
     seconds: float
+    samples_per_second: float = math.nan
+    # steps ahead that the loss looked at
+    horizon: int = 1
+    # steps of the epoch whose loss or gradient was not finite
+    skipped: int = 0
+    # more about the validation part: `nvp.training.metrics.TrainingMetrics` as plain values
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

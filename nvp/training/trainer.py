@@ -10,10 +10,11 @@ drawn from (rng seed, epoch) or (rng seed, step).
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,28 @@ import jax
 import numpy as np
 
 from nvp.errors import FieldError
-from nvp.model.config import NVPConfig, config_for
+from nvp.model.config import config_for
 from nvp.model.nvp import NVP, parameter_count
 from nvp.model.statistics import fit_statistics
-from nvp.training import checkpoint
+from nvp.training.accumulation import train_in_parts
 from nvp.training.clock import Clock
-from nvp.training.config import TrainingConfig, suited
-from nvp.training.data import Examples, TrainingData
+from nvp.training.config import TrainingConfig
+from nvp.training.data import Batch, Examples, TrainingData
+from nvp.training.devices import Devices
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
+from nvp.training.keeping import Keeper
+from nvp.training.logs import Log
 from nvp.training.loss import Loss
-from nvp.training.step import first_state, learning_rate, train_step
+from nvp.training.recipes import suited
+from nvp.training.step import first_state, learning_rate, plan_of, train_step, train_steps
+from nvp.training.unroll import horizon_at
 from nvp.training.validation import Score, validate
 
 _PROGRESS_SECONDS = 0.5
+# steps per dispatch on a GPU
+_SCANNED = 8
+# settings that make no other model: how it is run and written, not what is learnt
+_OPERATION = ("checkpoint_seconds", "keep", "tolerated", "tensorboard", "devices", "dispatch")
 
 
 def train(
@@ -43,10 +53,7 @@ def train(
 
     Raises `FieldError` where the data do not suit (`NO_DATA`, `MIXED_GRIDS`) or the loss is not finite (`DIVERGED`).
     """
-    model = config_for(data.spec, data.train[0], size=config.size, history=config.history)
-    config = suited(config, model)
-    model = replace(model, dropout=config.dropout or 0.0)
-    training = Training(config, model, data, directory)
+    training = Training(config, data, directory)
     if resume:
         training.restore()
     yield from training.run()
@@ -55,49 +62,76 @@ def train(
 class Training:
     """One training in progress."""
 
-    def __init__(self, config: TrainingConfig, model: NVPConfig, data: TrainingData, directory: Path) -> None:
+    def __init__(self, config: TrainingConfig, data: TrainingData, directory: Path) -> None:
         self.clock = Clock()
-        self.config, self.model, self.directory = config, model, Path(directory)
+        model = config_for(data.spec, data.train[0], size=config.size, history=config.history)
+        config = suited(config, model, data.spec)
+        model = replace(model, dropout=config.dropout or 0.0, compute=config.compute, remat=config.remat)
+        self.config, self.model, self.data, self.directory = config, model, data, Path(directory)
+        self.plan = plan_of(config, model)
         self.examples, self.held_out = Examples(model, data.train), Examples(model, data.validation)
         self.batch, self.epochs = config.batch or 1, config.epochs or 1
+        self.devices = Devices(config.devices, batch=self.batch // config.accumulate)
         network = NVP(model, fit_statistics(model, data.train), rng=np.random.default_rng(config.rng_seed))
         self.parameters = parameter_count(network)
-        self.graph, self.state, self.constants = first_state(network, config)
+        self.graph, state, constants = first_state(network, self.plan)
+        self.state, self.constants = self.devices.everywhere((state, constants))
+        self.seed = np.uint32(config.rng_seed % 2**32)
         self.steps_per_epoch = self.examples.steps(self.batch)
-        # epochs that are over; best validation so far with its parameters
+        self.keeper = Keeper(self.directory, config, model, self.state.ema)
+        # epochs that are over, and fidelity of the last validation
         self.epoch = 0
-        self.best: dict[str, Any] = {"fidelity": -math.inf, "epoch": 0, "step": 0}
-        self.best_params = jax.tree.map(np.asarray, self.state.ema)
-        self.written: CheckpointSaved | None = None
         self.fidelity: float | None = None
-        self.validated = False
+        # programs that are compiled
+        self.warm: set[Any] = set()
         self.reported = time.perf_counter()
 
-    # -- where it stands ------------------------------------------------------------------------------------------
+    def restore(self) -> None:
+        """Go on from the last complete state in the directory, if there is one of the same configuration."""
+        found = self.keeper.restore(self.state)
+        if found is not None:
+            self.state = self.devices.everywhere(found.state)
+            self.epoch, self.fidelity, self.clock.before = found.epoch, found.fidelity, found.spent
 
     def fraction(self, step: int) -> float:
         """Share done, by epochs or by time, whichever is further."""
         return min(1.0, max(step / (self.epochs * self.steps_per_epoch), self.clock.share(self.config)))
 
+    def run(self) -> Iterator[TrainingEvent]:
+        """All events of the training, each of them logged before it is told."""
+        log = Log(self.directory, tensorboard=self.config.tensorboard)
+        try:
+            for event in self._events():
+                log.add(event)
+                yield event
+        finally:
+            log.close()
+
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    def run(self) -> Iterator[TrainingEvent]:
+    def _events(self) -> Iterator[TrainingEvent]:
         """Epochs until there are enough, time is over or validation stands still."""
-        yield Begun(config=self._identity(), parameters=self.parameters)
+        yield Begun(config=self._identity(), parameters=self.parameters, data_digest=self.data.digest)
         reason, last_saved = "epochs", time.perf_counter()
         while self.epoch < self.epochs:
-            yield from self._epoch()
+            try:
+                yield from self._epoch()
+            except FieldError:
+                # what validated best before is not to be lost with the rest
+                if self.keeper.best.epoch and (saved := self.keeper.write_best(self.constants)):
+                    yield saved
+                raise
             if over := self.clock.over(self.config):
                 reason = over
                 break
-            if self.epoch - self.best["epoch"] >= (self.config.patience or math.inf):
+            if self.epoch - self.keeper.best.epoch >= (self.config.patience or math.inf):
                 reason = "patience"
                 break
             if time.perf_counter() - last_saved >= self.config.checkpoint_seconds and self.epoch < self.epochs:
                 yield from self._save()
                 last_saved = time.perf_counter()
         yield from self._save()
-        saved = self.written
+        saved = self.keeper.written
         assert saved is not None
         yield Finished(
             path=saved.path,
@@ -111,68 +145,104 @@ class Training:
 
     def _identity(self) -> dict[str, Any]:
         """What makes this model another one than those trained on the same data."""
-        training = self.config.to_json()
-        del training["checkpoint_seconds"]  # how often it is written
+        training = {name: value for name, value in self.config.to_json().items() if name not in _OPERATION}
         return {"kind": "nvp", "network": self.model.to_json(), "training": training}
 
     def _epoch(self) -> Iterator[TrainingEvent]:
         config, epoch = self.config, self.epoch
         began = since = time.perf_counter()
-        first, terms, compiled = (
-            0,
-            [],
-            self.clock.compiled > 0,
-        )  # speed is that of the examples after `first`, since `since`
+        first = number = 0  # speed is that of the steps after `first`, since `since`
         step = epoch * self.steps_per_epoch
-        batches = self.examples.epoch(epoch, batch=self.batch, rng_seed=config.rng_seed, augment=config.augment)
+        skipped_before = int(self.state.skipped)
+        horizon = horizon_at(config, self.fraction(step))
+        batches = self.examples.epoch(
+            epoch, batch=self.batch, rng_seed=config.rng_seed, augment=bool(config.augment), horizon=horizon
+        )
+        losses: list[Loss] = []
         rate = 0.0
-        for number, (inputs, truth) in enumerate(batches, start=1):
+        while chosen := list(islice(batches, self._dispatch())):
             rate = learning_rate(config, self.fraction(step))
-            self.state, loss = train_step(
-                self.graph, config, self.state, self.constants, inputs, truth, np.float32(rate)
-            )
-            terms.append(loss)
-            step += 1
-            if not compiled:
-                loss.error.block_until_ready()
-                self.clock.first_step_done()
-                compiled = True
-                began = since = self.reported = time.perf_counter()
+            compiles = (horizon, len(chosen)) not in self.warm
+            with self.clock.apart() if compiles else nullcontext():
+                losses.append(self._advance(chosen, rate))
+                if compiles:
+                    losses[-1].total.block_until_ready()
+            number += len(chosen)
+            step += len(chosen)
+            if compiles:
+                if not self.warm:
+                    self.clock.first_step_done()
+                    began = time.perf_counter()
+                self.warm.add((horizon, len(chosen)))
+                since = self.reported = time.perf_counter()
                 first = number
             # epochs may be shorter than the pause between two reports
             if time.perf_counter() - self.reported >= _PROGRESS_SECONDS and number > first:
-                value = self._finite(terms[-1], step)
+                self._check(step)
+                value = float(np.asarray(losses[-1].total).ravel()[-1])
                 self.reported = time.perf_counter()
                 yield self._progress(step, value, (number - first) * self.batch / (self.reported - since))
                 since, first = self.reported, number
             if self.clock.over(config):
                 break
-        self._finite(terms[-1], step)
-        if not self.validated:
-            with self.clock.apart():  # compiles
-                self._validate(windows=1)
-        score = self._validate(windows=config.validation_windows)
-        self.validated = True
+        self._check(step)
+        skipped = int(self.state.skipped) - skipped_before
+        trained = time.perf_counter() - began
+        score = self._validated(step, all_skipped=skipped == number)
         self.epoch, self.fidelity = epoch + 1, score.fidelity
-        if score.fidelity > self.best["fidelity"]:
-            self.best = {"fidelity": score.fidelity, "epoch": self.epoch, "step": step}
-            self.best_params = jax.tree.map(np.asarray, self.state.ema)
-        error = float(np.mean([np.asarray(loss.error) for loss in terms]))
-        likelihood = float(np.mean([np.asarray(loss.likelihood) for loss in terms]))
+        self.keeper.offer(self.state.ema, fidelity=score.fidelity, epoch=self.epoch, step=step)
+        means = _means(losses)
         yield EpochDone(
             epoch=self.epoch,
             step=step,
-            train_loss=error + config.variance_weight * likelihood,
-            train_error=error,
-            train_likelihood=likelihood,
+            train_loss=means.pop(""),
+            terms=means,
             val_fidelity=score.fidelity,
             val_vrmse=score.vrmse,
             learning_rate=rate,
             seconds=time.perf_counter() - began,
+            samples_per_second=number * self.batch / max(trained, 1e-9),
+            horizon=horizon,
+            skipped=skipped,
+            metrics=score.metrics.to_json(),
         )
 
+    def _dispatch(self) -> int:
+        """Steps of the next dispatch."""
+        if self.config.accumulate > 1:
+            return 1
+        return self.config.dispatch or (_SCANNED if jax.default_backend() == "gpu" else 1)
+
+    def _advance(self, batches: list[Batch], rate: float) -> Loss:
+        """One dispatch: one batch, one batch in parts, or several batches."""
+        whole = (self.graph, self.plan, self.state, self.constants)
+        speed = np.float32(rate)
+        if self.config.accumulate > 1:
+            size = self.batch // self.config.accumulate
+            cuts = [slice(start, start + size) for start in range(0, self.batch, size)]
+            parts = [self.devices.shared(jax.tree.map(lambda leaf, cut=cut: leaf[cut], batches[0])) for cut in cuts]
+            self.state, loss = train_in_parts(*whole, parts, speed, self.seed)
+        elif len(batches) > 1:
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+            rates = np.full(len(batches), speed)
+            self.state, loss = train_steps(*whole, self.devices.shared(stacked, axis=1), rates, self.seed)
+        else:
+            self.state, loss = train_step(*whole, self.devices.shared(batches[0]), speed, self.seed)
+        return loss
+
+    def _validated(self, step: int, *, all_skipped: bool) -> Score:
+        if "validation" not in self.warm:
+            with self.clock.apart():  # compiles
+                self._validate(windows=1)
+            self.warm.add("validation")
+        score = self._validate(windows=self.config.validation_windows)
+        if all_skipped or not math.isfinite(score.fidelity):
+            raise _diverged(step, "no step of the epoch with one" if all_skipped else "a validation without one")
+        return score
+
     def _validate(self, *, windows: int) -> Score:
-        return validate(self.graph, self.state.ema, self.constants, self.held_out, batch=self.batch, windows=windows)
+        weights, spec = (self.state.ema, self.constants), self.data.spec
+        return validate(self.graph, *weights, self.held_out, spec, batch=self.batch, windows=windows)
 
     def _progress(self, step: int, loss: float, speed: float) -> Progress:
         fraction = self.fraction(step)
@@ -188,76 +258,35 @@ class Training:
             fraction=fraction,
         )
 
-    def _finite(self, loss: Loss, step: int) -> float:
-        value = float(loss.error) + self.config.variance_weight * float(loss.likelihood)
-        if not math.isfinite(value):
-            raise FieldError(
-                "DIVERGED",
-                f"expected a finite loss, got {value} at step {step}.",
-                next_step="Lower the learning rate, and check the data for extreme values.",
-            )
-        return value
-
-    # -- on disk ----------------------------------------------------------------------------------------------------
+    def _check(self, step: int) -> None:
+        """Give up where the last steps were all skipped; what is on disk stays."""
+        if (row := int(self.state.row)) >= self.config.tolerated:
+            raise _diverged(step, f"{row} steps in a row without one")
 
     def _save(self) -> Iterator[CheckpointSaved]:
         """Write the best parameters, where they are new, and the state to resume from."""
-        path = self.directory / f"best-{self.best['step']:08d}"
-        if self.written is None or self.written.step != self.best["step"]:
-            facts = {
-                "training": self.config.to_json(),
-                "step": self.best["step"],
-                "epoch": self.best["epoch"],
-                "val_fidelity": self.best["fidelity"],
-            }
-            sha256 = checkpoint.write_model(path, self.model, self.best_params, self.constants, facts)
-            self.written = CheckpointSaved(
-                path=path,
-                step=self.best["step"],
-                epoch=self.best["epoch"],
-                val_fidelity=self.best["fidelity"],
-                sha256=sha256,
-            )
-            yield self.written
-        place = self.directory / f"resume-{self.epoch:06d}"
-        arrays = checkpoint.arrays_of(self.state, "state/") | checkpoint.arrays_of(self.best_params, "best/")
-        manifest = {
-            "kind": "nvp-training",
-            "model": self.model.to_json(),
-            "training": self.config.to_json(),
-            "epoch": self.epoch,
-            "best": self.best,
-            "seconds": self.clock.seconds,
-            "cpu_seconds": self.clock.cpu_seconds,
-            "fidelity": self.fidelity,
-            "written": None if self.written is None else {**asdict(self.written), "path": self.written.path.name},
-        }
-        checkpoint.write(place, manifest, arrays)
-        for old in sorted(self.directory.glob("resume-*")):
-            if old != place:
-                shutil.rmtree(old, ignore_errors=True)
+        saved = self.keeper.write_best(self.constants)
+        if saved is not None:
+            yield saved
+        self.keeper.write_state(
+            self.state, epoch=self.epoch, fidelity=self.fidelity, spent=(self.clock.seconds, self.clock.cpu_seconds)
+        )
 
-    def restore(self) -> None:
-        """Go on from the last complete state in the directory, if there is one of the same configuration."""
-        places = sorted(self.directory.glob("resume-*"))
-        if not places:
-            return
-        manifest, arrays = checkpoint.read(places[-1])
-        same = NVPConfig.from_json(manifest["model"]) == self.model
-        # what may change between attempts: how long it goes on and how often it is written
-        free: dict[str, Any] = {"epochs": None, "patience": None, "checkpoint_seconds": 1.0}
-        before = replace(TrainingConfig.from_json(manifest["training"]), **free)
-        if not same or before != replace(self.config, **free):
-            raise FieldError(
-                "OTHER_TRAINING",
-                f"expected a training of this configuration in {self.directory}, got another.",
-                next_step="Use a new directory, or resume with the configuration it was begun with.",
-            )
-        self.state = checkpoint.tree_of(arrays, self.state, "state/")
-        self.best_params = checkpoint.tree_of(arrays, self.best_params, "best/")
-        self.epoch, self.best, self.fidelity = manifest["epoch"], manifest["best"], manifest["fidelity"]
-        self.clock.before = (manifest["seconds"], manifest.get("cpu_seconds", 0.0))
-        if manifest["written"] is not None:
-            self.written = CheckpointSaved(
-                **{**manifest["written"], "path": self.directory / manifest["written"]["path"]}
-            )
+
+def _diverged(step: int, got: str) -> FieldError:
+    return FieldError(
+        "DIVERGED",
+        f"expected a finite loss and gradient, got {got} at step {step}.",
+        next_step="Lower the learning rate, and check the data for extreme values.",
+    )
+
+
+def _means(losses: list[Loss]) -> dict[str, float]:
+    """Means over the steps with a finite loss: of each term by name, and of the whole as ""."""
+    whole = np.concatenate([np.atleast_1d(loss.total) for loss in losses])
+    fine = np.isfinite(whole)
+    means = {"": float(whole[fine].mean())} if fine.any() else {"": math.nan}
+    for name in losses[0].terms:
+        values = np.concatenate([np.atleast_1d(loss.terms[name]) for loss in losses])
+        means[name] = float(values[fine].mean()) if fine.any() else math.nan
+    return means

@@ -1,16 +1,22 @@
-"""The look at the validation part after each epoch: pooled fidelity and VRMSE, one step ahead."""
+"""The look at the validation part after each epoch, one step ahead."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from flax import nnx
 
+from nvp.dynamics.domain import DomainSpec
 from nvp.model.nvp import NVP
 from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity, vrmse
 from nvp.training.data import Examples
+from nvp.training.metrics import TrainingMetrics, metrics_of
 from nvp.training.step import Weights, predict_step
+
+# windows that the slower metrics look at
+_CLOSELY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,8 @@ class Score:
     fidelity: float
     # mean over the windows
     vrmse: float
+    # on some of the windows
+    metrics: TrainingMetrics
 
 
 def validate(
@@ -28,13 +36,18 @@ def validate(
     params: Weights,
     constants: Weights,
     examples: Examples,
+    spec: DomainSpec,
     *,
     batch: int,
     windows: int,
 ) -> Score:
     """Score parameters on at most `windows` examples, evenly spread; the last batch is filled up, not counted twice."""
+    began = time.perf_counter()
     numbers = np.unique(np.linspace(0, len(examples) - 1, min(windows, len(examples))).round().astype(int))
-    errors, relative = [], []
+    # first those that are looked at closely, evenly spread too
+    order = np.argsort(np.arange(len(numbers)) % -(-len(numbers) // _CLOSELY), kind="stable")
+    numbers = numbers[order]
+    errors, relative, seen = [], [], []
     for start in range(0, len(numbers), batch):
         chosen = numbers[start : start + batch]
         inputs, truth = examples.batch(np.resize(chosen, batch))
@@ -42,7 +55,11 @@ def validate(
         mean, truth, state = (values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))
         errors.append(pair_errors(mean, truth, state))
         relative.append(vrmse(mean, truth).mean(axis=1))
+        if start < _CLOSELY:
+            seen.append((mean, truth, state))
     pairs = concatenate(errors)
     error, change = pairs.error.sum(), pairs.change.sum()
     fidelity = pooled_fidelity(error, change) if change > 0 else 0.0
-    return Score(fidelity=fidelity, vrmse=float(np.concatenate(relative).mean()))
+    mean, truth, state = (np.concatenate(values)[:_CLOSELY] for values in zip(*seen, strict=True))
+    metrics = metrics_of(mean, truth, state, spec, seconds=time.perf_counter() - began)
+    return Score(fidelity=fidelity, vrmse=float(np.concatenate(relative).mean()), metrics=metrics)

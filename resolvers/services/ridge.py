@@ -24,7 +24,7 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
     """Fit to the training part, choose the penalty on the validation part, write one checkpoint below `directory`."""
     began = time.monotonic()
     model = fit_ridge(data.train, config, validation=data.validation)
-    yield Begun(config={"kind": "ridge", **asdict(config)}, parameters=model.weights.size)
+    yield Begun(config={"kind": "ridge", **asdict(config)}, parameters=model.weights.size, data_digest=data.digest)
     sha256 = parameters_digest({"daily": model.daily, "weights": model.weights})
     path = directory / sha256[:16]
     if not path.exists():
@@ -38,8 +38,7 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
         epoch=1,
         step=1,
         train_loss=error,
-        train_error=error,
-        train_likelihood=float("nan"),
+        terms={"fidelity": error},
         val_fidelity=fidelity,
         val_vrmse=float("nan"),
         learning_rate=float("nan"),

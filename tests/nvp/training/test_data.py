@@ -10,8 +10,9 @@ import pytest
 from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
 from nvp.model.config import config_for
-from nvp.training.config import TrainingConfig, suited
+from nvp.training.config import TrainingConfig
 from nvp.training.data import Examples, TrainingData, symmetry, unbroken
+from nvp.training.recipes import suited
 from nvp.training.splits import by_sequence, by_time
 from tests.nvp.fields import fluid_series, temperature_series
 
@@ -47,8 +48,8 @@ def test_epochs_are_drawn_by_seed_and_number() -> None:
     examples = Examples(config_for(domain("fluid_dynamics"), fluid_series()), [fluid_series(), fluid_series(seed=1)])
 
     def first(epoch: int, seed: int) -> np.ndarray:
-        inputs, _ = next(examples.epoch(epoch, batch=4, rng_seed=seed, augment=True))
-        return np.asarray(inputs.history)
+        batch = next(examples.epoch(epoch, batch=4, rng_seed=seed, augment=True))
+        return np.asarray(batch.inputs.history)
 
     assert np.array_equal(first(0, 0), first(0, 0))
     assert not np.array_equal(first(0, 0), first(1, 0))

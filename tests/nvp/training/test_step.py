@@ -11,9 +11,10 @@ from nvp.dynamics.domain import domain
 from nvp.model.config import config_for
 from nvp.model.nvp import NVP
 from nvp.model.statistics import fit_statistics
-from nvp.training.config import TrainingConfig, suited
+from nvp.training.config import TrainingConfig
 from nvp.training.data import Examples
-from nvp.training.step import first_state, train_step
+from nvp.training.recipes import suited
+from nvp.training.step import first_state, plan_of, train_step
 from tests.nvp.fields import fluid_series
 
 
@@ -21,13 +22,13 @@ def test_running_mean_follows_the_parameters_at_a_decay_that_grows() -> None:
     series = fluid_series()
     model = replace(config_for(domain(series.domain), series), widths=(8, 8, 8), latent=16)
     config = suited(TrainingConfig(ema=0.2), model)
-    graph, state, constants = first_state(
-        NVP(model, fit_statistics(model, [series]), rng=np.random.default_rng(0)), config
-    )
-    batch, truth = Examples(model, [series]).batch(np.arange(4))
+    plan = plan_of(config, model)
+    network = NVP(model, fit_statistics(model, [series]), rng=np.random.default_rng(0))
+    graph, state, constants = first_state(network, plan)
+    batch = Examples(model, [series]).rollouts(np.arange(4), 1)
     mean = jax.tree.map(np.array, state.ema)
     for step in range(3):
-        state, _ = train_step(graph, config, state, constants, batch, truth, np.float32(1e-2))
+        state, _ = train_step(graph, plan, state, constants, batch, np.float32(1e-2), np.uint32(0))
         decay = min(0.2, (1 + step) / (10 + step))
         mean = jax.tree.map(lambda m, p, d=decay: d * m + (1 - d) * np.array(p), mean, state.params)
         jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, atol=1e-6), state.ema, mean)
