@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -30,7 +30,7 @@ OWN_OPTIONS: Mapping[str, str] = {
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """`["batch=16", "augment=false", "patience=none"]` as plain values; raises `FieldError`."""
+    """`["batch=16", "augment=false", "loss.mse=1"]` as plain values, those with dots nested; raises `FieldError`."""
     parsed: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -39,9 +39,13 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
             raise FieldError(
                 "BAD_SETTING", f"expected NAME=VALUE, got {text!r}.", next_step="Write it without blanks, as batch=16."
             )
-        if name in parsed:
+        *groups, last = name.split(".")
+        place = parsed
+        for group in groups:
+            place = place.setdefault(group, {})
+        if not isinstance(place, dict) or last in place:
             raise FieldError("BAD_SETTING", f"expected {name} once, got it twice.", next_step="Leave out one of them.")
-        parsed[name] = _value(value.strip())
+        place[last] = _value(value.strip())
     return parsed
 
 
@@ -87,6 +91,10 @@ def training_settings(model: str, settings: Mapping[str, Any]) -> dict[str, Any]
     return dict(settings)
 
 
+def _twice(name: str) -> FieldError:
+    return FieldError("BAD_SETTING", f"expected {name} once, got it twice.", next_step="Leave out one of them.")
+
+
 def _value(text: str) -> Any:
     """JSON where it is that, with `none` for null and 1,2,3 for a list; else the text."""
     if text.lower() in ("none", "true", "false"):
@@ -117,6 +125,11 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         _checked(value, isinstance(value, Mapping))
         return {_fit(name, arguments[0]): _fit(item, arguments[1]) for name, item in value.items()}
+    if is_dataclass(hint):
+        _checked(value, isinstance(value, Mapping))
+        return hint(**fitted(hint, value))
+    if is_dataclass(hint):
+        return hint(**fitted(hint, _checked(value, isinstance(value, Mapping))))  # type: ignore[arg-type,operator]
     if hint in (None, NoneType):
         return _checked(value, value is None)
     if hint in (bool, str):
@@ -145,5 +158,7 @@ def _said(hint: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
         return "a list of " + (_said(arguments[0]) if arguments else "values")
+    if is_dataclass(hint):
+        return f"settings of their own ({', '.join(field.name for field in fields(hint))})"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "none"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))

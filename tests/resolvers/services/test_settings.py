@@ -21,6 +21,14 @@ def test_texts_become_the_fields_types() -> None:
     assert isinstance(made.cpu_seconds, float)
 
 
+def test_settings_of_a_part_have_a_dot() -> None:
+    given = parse_settings(["loss.mse=1", "loss.conservation=0.1", "recipe=seeds"])
+    assert given == {"loss": {"mse": 1, "conservation": 0.1}, "recipe": "seeds"}
+    made = TrainingConfig(**fitted(TrainingConfig, training_settings("tiny", given)))
+    assert made.loss is not None
+    assert (made.loss.mse, made.loss.conservation, made.recipe) == (1.0, 0.1, "seeds")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -32,6 +40,9 @@ def test_texts_become_the_fields_types() -> None:
         ({"learning_rate": float("nan")}, "learning_rate as a number"),
         ({"learning_rate": -1.0}, "learning_rate > 0"),
         ({"epochs": 3}, "epochs by --epochs"),
+        ({"loss": 1}, "loss as settings of their own (fidelity, "),
+        ({"loss": {"mae": 1}}, "got 'mae'"),
+        ({"compute": "float16"}, "compute as one of float32, bfloat16"),
         ({"size": "tiny"}, "size by --model"),
     ],
 )
@@ -51,6 +62,8 @@ def test_a_text_that_is_no_setting(text: str) -> None:
 def test_a_setting_twice_and_settings_of_ridge() -> None:
     with pytest.raises(FieldError, match="once"):
         parse_settings(["batch=3", "batch=4"])
+    with pytest.raises(FieldError, match=r"loss\.mse once"):
+        parse_settings(["loss=none", "loss.mse=1"])
     with pytest.raises(FieldError, match="no settings for ridge"):
         training_settings("ridge", {"batch": 4})
     with pytest.raises(GraphError, match="settings by name"):
