@@ -37,6 +37,21 @@ class RunState(Enum):
         return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
+@strawberry.enum(description="A law that a prediction may break; ENERGY_DRIFT is of a whole rollout.")
+class Law(Enum):
+    NOT_FINITE = "not finite"
+    NEGATIVE = "negative"
+    ENERGY = "energy"
+    ENERGY_DRIFT = "energy drift"
+    ENTROPY = "entropy"
+
+
+@strawberry.enum(description="What energy vectors are added up by.")
+class LogGroup(Enum):
+    DOMAIN = "domain"
+    REGIME = "regime"
+
+
 @strawberry.enum(
     description="External inputs of a rollout: FROZEN as at its start, or RECORDED as they came later (an oracle)."
 )

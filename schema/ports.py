@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schema.connection import Connection
     from schema.fields import Domain, Leak, Part, Segment, Sequence
     from schema.models import Checkpoint, Epoch, Model
+    from schema.outcomes import PredictionLog, Violation
     from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
     from schema.runs import Run, Use
     from schema.snapshots import EnergySnapshot
@@ -95,6 +96,13 @@ START: Relation[EnergySnapshot] = Relation("start")
 CHECKPOINT: Relation[Checkpoint] = Relation("checkpoint")
 STEPS: Relation[Step] = Relation("steps")
 PREDICTION_RUN: Relation[Run] = Relation("prediction_run")
+VIOLATIONS_OF_PREDICTION: Relation[Violation] = Relation("violations_of_prediction")
+LOGS_OF_PREDICTION: Relation[PredictionLog] = Relation("logs_of_prediction")
+# from a violation or log
+VIOLATING_PREDICTION: Relation[Prediction] = Relation("violating_prediction")
+VIOLATION_STATE: Relation[EnergySnapshot] = Relation("violation_state")
+LOGGED_PREDICTION: Relation[Prediction] = Relation("logged_prediction")
+LOGGED_TRUTH: Relation[EnergySnapshot] = Relation("logged_truth")
 # from an evaluation
 SCORED_CHECKPOINT: Relation[Checkpoint] = Relation("scored_checkpoint")
 STRETCHES: Relation[Stretch] = Relation("stretches")
@@ -108,3 +116,5 @@ MODELS: Listing[Model] = Listing("models")
 ALL_CHECKPOINTS: Listing[Checkpoint] = Listing("checkpoints")
 PREDICTIONS: Listing[Prediction] = Listing("predictions")
 EVALUATIONS: Listing[Evaluation] = Listing("evaluations")
+VIOLATIONS: Listing[Violation] = Listing("violations")
+PREDICTION_LOGS: Listing[PredictionLog] = Listing("prediction_logs")

@@ -15,6 +15,7 @@ from schema.enums import Forcing
 from schema.fields import Sequence
 from schema.models import Checkpoint
 from schema.node import Identified
+from schema.outcomes import PredictionLog, Violation
 from schema.ports import Info
 from schema.snapshots import EnergySnapshot
 
@@ -31,6 +32,9 @@ class Prediction(Identified):
     fidelity: float | None = strawberry.field(description="At lead 1, where the truth is known.")
     vrmse: float | None
     persistence: float | None = strawberry.field(description="VRMSE of persistence on the same pair.")
+    violation_count: int | None = strawberry.field(
+        description="Laws that its steps break, each counted; null where it was never checked."
+    )
     created_at: datetime
 
     @described("The state it starts from.")
@@ -46,6 +50,14 @@ class Prediction(Identified):
     @described("The predicted states in order of lead.")
     async def steps(self, info: Info, first: int = DEFAULT_PAGE) -> list[Step]:
         return await info.context.catalog.related(ports.STEPS, self.uid, page_size(first))
+
+    @described("The laws that its steps break, by lead.")
+    async def violations(self, info: Info, first: int = DEFAULT_PAGE) -> list[Violation]:
+        return await info.context.catalog.related(ports.VIOLATIONS_OF_PREDICTION, self.uid, page_size(first))
+
+    @described("Energy vectors of the steps whose truth is known, by lead.")
+    async def logs(self, info: Info, first: int = DEFAULT_PAGE) -> list[PredictionLog]:
+        return await info.context.catalog.related(ports.LOGS_OF_PREDICTION, self.uid, page_size(first))
 
     @strawberry.field
     async def run(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")] | None:

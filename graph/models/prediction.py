@@ -33,6 +33,8 @@ class Prediction(AsyncStructuredNode):
     fidelity = FloatProperty()
     vrmse = FloatProperty()
     persistence = FloatProperty()
+    # laws that its steps break, each counted; absent where it was never checked
+    violation_count = IntegerProperty()
     created_at = DateTimeNeo4jFormatProperty(required=True)
 
     start = AsyncRelationshipTo(EnergySnapshot, "FROM", cardinality=AsyncOne)

@@ -70,6 +70,8 @@ NODES: Mapping[str, LiteralString] = {
     "Checkpoint": _node("(node:Checkpoint {uid: key})", as_.CHECKPOINT),
     "Prediction": _node("(node:Prediction {uid: key})", as_.PREDICTION),
     "Evaluation": _node("(node:Evaluation {uid: key})", as_.EVALUATION),
+    "Violation": _node("(node:Violation {uid: key})", as_.VIOLATION),
+    "PredictionLog": _node("(node:PredictionLog {uid: key})", as_.PREDICTION_LOG),
 }
 """By label: the node under each key."""
 
@@ -144,6 +146,19 @@ RELATIONS: Mapping[str, LiteralString] = {
         "{lead: link.lead, snapshot_uid: node.uid}",
     ),
     "prediction_run": _related("(:Prediction {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
+    "violations_of_prediction": _related(
+        "(:Prediction {uid: key})-[:VIOLATES]->(node:Violation)", "node.lead, node.uid", as_.VIOLATION
+    ),
+    "logs_of_prediction": _related(
+        "(:Prediction {uid: key})<-[:LOGS]-(node:PredictionLog)", "node.lead, node.uid", as_.PREDICTION_LOG
+    ),
+    # from a violation or log
+    "violating_prediction": _related(
+        "(:Violation {uid: key})<-[:VIOLATES]-(node:Prediction)", "node.uid", as_.PREDICTION
+    ),
+    "violation_state": _related("(:Violation {uid: key})-[:AT]->(node:EnergySnapshot)", "node.uid", as_.SNAPSHOT),
+    "logged_prediction": _related("(:PredictionLog {uid: key})-[:LOGS]->(node:Prediction)", "node.uid", as_.PREDICTION),
+    "logged_truth": _related("(:PredictionLog {uid: key})-[:AGAINST]->(node:EnergySnapshot)", "node.uid", as_.SNAPSHOT),
     "scored_checkpoint": _related("(:Evaluation {uid: key})-[:SCORES]->(node:Checkpoint)", "node.uid", as_.CHECKPOINT),
     "stretches": _related(
         "(:Evaluation {uid: key})-[link:ON]->(node:Sequence)",

@@ -129,9 +129,9 @@ def _by_uid(match: LiteralString, projection: LiteralString, order: LiteralStrin
     return _keyset(match, "node.uid > $uid", "node.uid", order, projection, {"uid": ""})
 
 
-def _latest_first(match: LiteralString, projection: LiteralString) -> Keyset:
+def _latest_first(match: LiteralString, projection: LiteralString, order: LiteralString = "node.uid DESC") -> Keyset:
     """Events in reverse order of their uid."""
-    return _keyset(match, "node.uid < $uid", "node.uid", "node.uid DESC", projection, {"uid": "~"})
+    return _keyset(match, "node.uid < $uid", "node.uid", order, projection, {"uid": "~"})
 
 
 def _in_time(label: LiteralString, owner: LiteralString) -> Keyset:
@@ -173,6 +173,8 @@ LISTS: Mapping[str, Keyset] = {
     "evaluations": _latest_first(
         "MATCH (node:Evaluation) WHERE ($domain IS NULL OR node.domain = $domain)", as_.EVALUATION
     ),
+    "violations": _latest_first("MATCH (node:Violation) WHERE true", as_.VIOLATION),
+    "prediction_logs": _latest_first("MATCH (node:PredictionLog) WHERE true", as_.PREDICTION_LOG),
 }
 """By name: the list over all nodes of a label, walked along its key."""
 
@@ -190,6 +192,24 @@ NARROWED: Mapping[tuple[str, str], Keyset] = {
         "node.model DESC, node.step DESC, node.uid",
         as_.CHECKPOINT,
         {"step": GREATEST, "uid": ""},
+    ),
+    ("violations", "domain"): _latest_first(
+        "MATCH (node:Violation) WHERE node.domain = $domain AND ($law IS NULL OR node.law = $law)",
+        as_.VIOLATION,
+        order="node.domain DESC, node.uid DESC",
+    ),
+    ("violations", "law"): _latest_first(
+        "MATCH (node:Violation) WHERE node.law = $law", as_.VIOLATION, order="node.law DESC, node.uid DESC"
+    ),
+    ("prediction_logs", "domain"): _latest_first(
+        "MATCH (node:PredictionLog) WHERE node.domain = $domain AND ($regime IS NULL OR node.regime = $regime)",
+        as_.PREDICTION_LOG,
+        order="node.domain DESC, node.uid DESC",
+    ),
+    ("prediction_logs", "regime"): _latest_first(
+        "MATCH (node:PredictionLog) WHERE node.regime = $regime",
+        as_.PREDICTION_LOG,
+        order="node.regime DESC, node.uid DESC",
     ),
     ("predictions", "checkpoint"): _latest_first(
         "MATCH (:Checkpoint {uid: $checkpoint})<-[:BY]-(node:Prediction) WHERE true", as_.PREDICTION

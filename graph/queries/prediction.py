@@ -22,6 +22,7 @@ from graph.queries.leases import Lease, fence
 from graph.queries.numbers import finite
 from graph.queries.rows import native
 from graph.queries.states import NewState
+from graph.queries.violations import NewViolation, add_violations
 
 SCORES = ("fidelity", "vrmse", "persistence", "rmse", "energy_error")
 """What ESTIMATES may carry; `persistence` is the VRMSE of persistence on the same pair."""
@@ -75,6 +76,8 @@ class PredictionRow:
     steps: int
     members: int
     forcing: str
+    # laws that its steps break, each counted; None where it was never checked
+    violation_count: int | None
     created_at: datetime
     states: tuple[PredictedRow, ...]
 
@@ -100,10 +103,12 @@ async def record_prediction(
     dt: float,
     states: Sequence[NewPredicted],
     scores: Scores | None = None,
+    violations: Sequence[NewViolation] | None = None,
 ) -> str:
-    """Write a prediction from `start` with all its states; its uid.
+    """Write a prediction from `start` with all its states and the laws that they break; its uid.
 
-    A run makes one prediction per start and checkpoint: a second call returns the first one's uid and adds nothing.
+    `violations` is None where nobody checked. A run makes one prediction per start and checkpoint: a second call
+    returns the first one's uid and adds nothing.
     ESTIMATES leads to the true snapshots that the graph has, with their `scores` (by lead) where given.
     Raises LeaseLost, NotFound for start or checkpoint, GraphError unless the leads of each member are 1 … steps.
     """
@@ -138,6 +143,8 @@ async def record_prediction(
             raise NotFound("start or Checkpoint", f"{start} / {checkpoint}", next_step="Ingest and train them first.")
         await (await tx.run(_ADD_STATES, uid=uid, dt=dt, rows=rows)).consume()
         await (await tx.run(_CHAIN, uid=uid, rows=rows)).consume()
+        if violations is not None:
+            await add_violations(tx, uid, violations)
         await (await tx.run(_ESTIMATE, uid=uid, estimates=estimates)).consume()
         return uid
 
@@ -275,8 +282,8 @@ _GET: LiteralString = """
 MATCH (p:Prediction {uid: $uid})-[:FROM]->(start:EnergySnapshot)
 MATCH (p)-[:BY]->(c:Checkpoint)
 MATCH (p)-[:WAS_GENERATED_BY]->(r:Run)
-RETURN p {.uid, .domain, .steps, .members, .forcing, .created_at, start: start.uid, checkpoint: c.uid, run: r.uid}
-  AS prediction
+RETURN p {.uid, .domain, .steps, .members, .forcing, .violation_count, .created_at, start: start.uid,
+  checkpoint: c.uid, run: r.uid} AS prediction
 LIMIT 1
 """
 

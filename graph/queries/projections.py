@@ -38,7 +38,14 @@ EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fide
   .samples_per_second, .seconds, metrics: node.metrics_json, .recorded_at}"""
 
 PREDICTION: LiteralString = """node {.uid, steps_ahead: node.steps, .members, .forcing, .fidelity, .vrmse, .persistence,
-  .created_at}"""
+  .violation_count, .created_at}"""
+
+VIOLATION: LiteralString = "node {.uid, domain_name: node.domain, .law, .lead, .member, .value, .limit, .created_at}"
+
+PREDICTION_LOG: LiteralString = """node {.uid, domain_name: node.domain, predicted_uid: node.predicted, .regime,
+  .timestamp, .lead, .step, .predicted_mean, .observed_mean, .rmse, .persistence_rmse, .fidelity,
+  .total_energy_fidelity, .field_fidelity, .entropy_pred, .entropy_obs, .entropy_share_pred, .entropy_share_obs,
+  .model, .version, checkpoint_sha256: node.checkpoint, .agent, .recorded_at}"""
 
 EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_high, .fidelity_mean, .fidelity_median,
   .n, .vrmse, .linear_fidelity, .ridge_fidelity, scores: node.scores_json, .created_at}"""

@@ -10,9 +10,10 @@ import strawberry
 
 from graph.queries import leaks
 from graph.queries.run_rows import RunRow
-from schema.enums import Forcing, RunKind, RunState, SnapshotKind
+from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind
 from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
+from schema.outcomes import PredictionLog, Violation
 from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
 from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
 from schema.snapshots import EnergySnapshot
@@ -38,6 +39,11 @@ def run(row: Mapping[str, Any]) -> Run:
 def prediction(row: Mapping[str, Any]) -> Prediction:
     """A Prediction."""
     return Prediction(**{**row, "forcing": Forcing(row["forcing"])})
+
+
+def violation(row: Mapping[str, Any]) -> Violation:
+    """A Violation."""
+    return Violation(**{**row, "law": Law(row["law"])})
 
 
 def use(row: Mapping[str, Any]) -> Use:
@@ -73,6 +79,8 @@ NODES: Mapping[type[Any], tuple[str, Present]] = {
     Checkpoint: ("Checkpoint", plain(Checkpoint)),
     Prediction: ("Prediction", prediction),
     Evaluation: ("Evaluation", plain(Evaluation)),
+    Violation: ("Violation", violation),
+    PredictionLog: ("PredictionLog", plain(PredictionLog)),
 }
 """By type: the label to look under, and how to present it."""
 
@@ -100,6 +108,12 @@ RELATIONS: Mapping[str, Present] = {
     "checkpoint": plain(Checkpoint),
     "steps": plain(Step),
     "prediction_run": run,
+    "violations_of_prediction": violation,
+    "logs_of_prediction": plain(PredictionLog),
+    "violating_prediction": prediction,
+    "violation_state": snapshot,
+    "logged_prediction": prediction,
+    "logged_truth": snapshot,
     "scored_checkpoint": plain(Checkpoint),
     "stretches": plain(Stretch),
     "evaluation_run": run,
@@ -115,6 +129,8 @@ LISTINGS: Mapping[str, Present] = {
     "checkpoints": plain(Checkpoint),
     "predictions": prediction,
     "evaluations": plain(Evaluation),
+    "violations": violation,
+    "prediction_logs": plain(PredictionLog),
 }
 """By listing: how to present its nodes."""
 

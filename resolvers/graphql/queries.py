@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import strawberry
 from strawberry import relay
 
-from graph.queries import similarity
+from graph.queries import similarity, vector_logs
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
 from schema import ports
 from schema.connection import DEFAULT_PAGE, MAX_PAGE, Connection
 from schema.described import described
-from schema.enums import RunKind, RunState, SnapshotKind
+from schema.enums import Law, LogGroup, RunKind, RunState, SnapshotKind
 from schema.fields import Domain, Sequence, Split
 from schema.models import Checkpoint, Model
+from schema.outcomes import PredictionLog, PredictionLogSummary, Violation
 from schema.predictions import Evaluation, Prediction
 from schema.results import SimilarResult
 from schema.runs import Run
@@ -158,3 +160,41 @@ class Query:
         return await info.context.catalog.page(
             ports.EVALUATIONS, first=first, after=after, domain=domain, checkpoint=checkpoint
         )
+
+    @described("What predictions violate, latest first: in one domain, of one law, or all.")
+    async def violations(
+        self,
+        info: Info,
+        domain: str | None = None,
+        law: Law | None = None,
+        first: int = DEFAULT_PAGE,
+        after: str | None = None,
+    ) -> Connection[Violation]:
+        return await info.context.catalog.page(ports.VIOLATIONS, first=first, after=after, domain=domain, law=law)
+
+    @described("Energy vectors of predictions whose truth is known, latest first: of one domain or regime, or all.")
+    async def prediction_logs(
+        self,
+        info: Info,
+        domain: str | None = None,
+        regime: str | None = None,
+        first: int = DEFAULT_PAGE,
+        after: str | None = None,
+    ) -> Connection[PredictionLog]:
+        return await info.context.catalog.page(
+            ports.PREDICTION_LOGS, first=first, after=after, domain=domain, regime=regime
+        )
+
+    @described("What these energy vectors add up to, by domain, by regime or by both.")
+    async def prediction_log_summary(
+        self,
+        info: Info,
+        by: list[LogGroup] | None = None,
+        domain: str | None = None,
+        regime: str | None = None,
+    ) -> list[PredictionLogSummary]:
+        names = [group.value for group in (tuple(LogGroup) if by is None else by)]
+        rows = await vector_logs.summary(
+            info.context.services.gateway, names, domain=domain, regime=regime, limit=MAX_PAGE
+        )
+        return [PredictionLogSummary(**asdict(row)) for row in rows]

@@ -21,12 +21,29 @@ from graph.queries import (
     splits,
     timeline,
     training,
+    vector_logs,
+    violations,
 )
 from tests.graph.queries.plans import explain, fill
 
 pytestmark = pytest.mark.db
 
-MODULES = (atlas, evaluation, frames, leaks, leases, offline, prediction, runs, sequences, splits, timeline, training)
+MODULES = (
+    atlas,
+    evaluation,
+    frames,
+    leaks,
+    leases,
+    offline,
+    prediction,
+    runs,
+    sequences,
+    splits,
+    timeline,
+    training,
+    vector_logs,
+    violations,
+)
 STARTS = ("MATCH", "MERGE", "CREATE", "UNWIND")
 
 
