@@ -125,11 +125,9 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         _checked(value, isinstance(value, Mapping))
         return {_fit(name, arguments[0]): _fit(item, arguments[1]) for name, item in value.items()}
-    if is_dataclass(hint):
-        _checked(value, isinstance(value, Mapping))
-        return hint(**fitted(hint, value))
-    if is_dataclass(hint):
-        return hint(**fitted(hint, _checked(value, isinstance(value, Mapping))))  # type: ignore[arg-type,operator]
+    if isinstance(hint, type) and is_dataclass(hint):
+        part: Any = hint
+        return part(**fitted(part, _checked(value, isinstance(value, Mapping))))
     if hint in (None, NoneType):
         return _checked(value, value is None)
     if hint in (bool, str):
