@@ -47,6 +47,8 @@ class NVPConfig:
     boundary_y: Boundary = "periodic"
     # context fields it is given at time t, with their channels, in order of name
     context: tuple[tuple[str, int], ...] = ()
+    # how many frames of them, the latest first, 1 … history: two show how a flow speeds up
+    context_history: int = 1
     # the velocity squeezes and spreads what it carries: ∇·u is not 0
     compressible: bool = False
     # the field carries itself: it is a velocity, or the vorticity of one
@@ -78,6 +80,12 @@ class NVPConfig:
                 "BAD_CONFIG",
                 f"expected 1 … 4 frames of history, got {self.history}.",
                 next_step="Use 1 where the velocity is known, 3 where it is not.",
+            )
+        if not 1 <= self.context_history <= self.history:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected context of 1 … {self.history} frames, got {self.context_history}.",
+                next_step="Give it as much history as context.",
             )
         if self.head == "conserving" and self.channels != 1:
             raise FieldError(
@@ -120,9 +128,14 @@ class NVPConfig:
             )
 
     @property
+    def context_layout(self) -> tuple[tuple[str, int], ...]:
+        """Name and channels of all that is stacked as context: every field at t, then every field one frame before."""
+        return self.context * self.context_history
+
+    @property
     def context_channels(self) -> int:
-        """Channels of all context fields together."""
-        return sum(channels for _, channels in self.context)
+        """Channels of all of it together."""
+        return sum(channels for _, channels in self.context_layout)
 
     @property
     def moves(self) -> bool:
@@ -189,6 +202,8 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         compressible=velocity is not None and _squeezes(velocity),
         advects_itself=itself,
         context=tuple((name, series.context[name].shape[-1]) for name in sorted(series.context)),
+        # of a flow that is known, its speeding up is known where its past is
+        context_history=(history or 1) if given else 1,
         parameters=tuple(sorted(set(series.parameters) - {IRREDUCIBLE})),
         calendar=calendar,
         site=(height, width) if calendar and delta else None,

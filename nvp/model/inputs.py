@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from nvp.atlas.series import SIDE
+from nvp.atlas.series import SIDE, Series
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
 from nvp.prediction.forecaster import Window
@@ -21,7 +22,7 @@ class Inputs(NamedTuple):
 
     # (b, k, h, w, c): E_{t-K+1} … E_t
     history: Any
-    # (b, h, w, x): context fields at t, stacked along the channels in order of `config.context`
+    # (b, h, w, x): context fields, stacked along the channels in order of `config.context_layout`
     context: Any
     # (b, p): parameters in order of `config.parameters`
     parameters: Any
@@ -55,10 +56,9 @@ def inputs_of(config: NVPConfig, window: Window) -> Inputs:
             f"expected a window with {', '.join(lacking)}, got none.",
             next_step="Take a window of the kind of series that the network was trained on.",
         )
-    now = {name: window.context[name][:, -1] for name, _ in config.context}
     return Inputs(
         history=window.history,
-        context=stack_context(config, now, window.history),
+        context=context_at(config, window, 0),
         parameters=np.tile(
             np.array([[window.parameters[name] for name in config.parameters]], np.float32).reshape(1, -1), (n, 1)
         ),
@@ -67,12 +67,35 @@ def inputs_of(config: NVPConfig, window: Window) -> Inputs:
     )
 
 
-def stack_context(
-    config: NVPConfig, context: dict[str, Float[np.ndarray, "n h w _"]], like: Float[np.ndarray, "n k h w c"]
+def context_at(config: NVPConfig, window: Window, step: int) -> Float[np.ndarray, "n h w x"]:
+    """Context `step` steps after t and as many frames before that as the network wants, the latest first.
+
+    Frames up to t come from the window, later ones from its forcing.
+    """
+    frames = []
+    for at in range(step, step - config.context_history, -1):
+        source = window.forcing if at > 0 else window.context
+        frames.append({name: source[name][:, at - 1] for name, _ in config.context})
+    return _stacked(config, frames, window.history)
+
+
+def context_of(
+    config: NVPConfig, chosen: Sequence[tuple[Series, int]], step: int, like: Float[np.ndarray, "n k h w c"]
+) -> Float[np.ndarray, "n h w x"]:
+    """The same for frames t of series."""
+    frames = [
+        {name: np.stack([series.context[name][t + at] for series, t in chosen]) for name, _ in config.context}
+        for at in range(step, step - config.context_history, -1)
+    ]
+    return _stacked(config, frames, like)
+
+
+def _stacked(
+    config: NVPConfig, frames: list[dict[str, Float[np.ndarray, "n h w _"]]], like: Float[np.ndarray, "n k h w c"]
 ) -> Float[np.ndarray, "n h w x"]:
     """Context fields along one axis, in the network's order."""
     n, _, height, width, _ = like.shape
-    parts = [np.asarray(context[name], np.float32) for name, _ in config.context]
+    parts = [np.asarray(frame[name], np.float32) for frame in frames for name, _ in config.context]
     return np.concatenate(parts, axis=-1) if parts else np.zeros((n, height, width, 0), np.float32)
 
 

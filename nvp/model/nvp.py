@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from nvp.model import heads
 from nvp.model.config import SOURCE, VELOCITY, NVPConfig
-from nvp.model.hints import carried, laplacian, slopes, squeezed
+from nvp.model.hints import Brought, brought, carried, laplacian, origins, slopes, squeezed
 from nvp.model.inputs import Inputs
 from nvp.model.motion import motion
 from nvp.model.own_motion import faded, own_velocity
@@ -67,18 +67,27 @@ class NVP(nnx.Module):
         self.reach = _fitted(statistics.reach)
         self.fading = _fitted(statistics.fading)
         c, k = config.channels, config.history
-        # with motion: slopes, Laplacian, and what moves (carried change, or last change and change by seen motion)
-        self.hints = 3 + (1 if config.carries else 3 * (k > 1)) + config.compressible + (config.site is not None)
-        self.hints += config.advects_itself is not None
+        # A known flow brings change, slopes, Laplacian, heat and density: gates weigh all but slopes, density.
+        # A field that carries itself has gates for slopes too, and a faded change; without a flow there are slopes,
+        # Laplacian and, where motion can be seen, the last change and that by the motion
+        self.warms = config.moves and config.head == "conserving" and SOURCE in dict(config.context)
+        if config.moves:
+            shown, weighed = 4 + self.warms + config.compressible, 2 + self.warms
+        elif config.advects_itself is not None:
+            shown = weighed = 5 + config.compressible
+        else:
+            shown = weighed = 3 + 3 * (k > 1)
+        self.hints = weighed + (config.site is not None)
+        paths = config.context_history if config.moves else int(config.carries)
         self.edges = 2 * (config.head == "conserving" and config.open)
         fluxes = 2 if config.head == "conserving" else 0
         self.unet = UNet(
-            energy_channels=c * (k + self.hints + 2 * (config.site is not None))
+            energy_channels=c * (k + shown + 3 * (config.site is not None))
             + config.context_channels
-            - 2 * config.moves,
-            gradient_channels=2 * c * (1 + (not config.carries and k > 1)) + 2 * config.carries,
+            - 2 * paths * config.moves,
+            gradient_channels=2 * c * (1 + (not config.carries and k > 1)) + 2 * paths,
             scalars=2 * c + len(config.parameters) + 1 + 6 * config.calendar,
-            outputs=c * (self.hints + 2) + fluxes + self.edges,
+            outputs=c * (self.hints + 2) + fluxes + self.edges + 2 * config.moves,
             widths=config.widths,
             blocks=config.blocks,
             latent=config.latent,
@@ -103,24 +112,38 @@ class NVP(nnx.Module):
         mean, unit, step = self._units(state, heat)
         field = (state - mean) / unit
         changes = self._changes(inputs, step)
-        displacement, known = self._context(inputs, step)
-        spread = displacement
-        if config.advects_itself is not None:
-            path = own_velocity(state, config.advects_itself, jnp) * inputs.dt[:, None, None, None]
-            displacement, spread = path * self.reach[0], path * self.reach[1]
+        displacements, known = self._context(inputs, step)
 
-        # hints: (b, h, w, c, n), in units of the change
-        hints, gradients = self._hints(field, changes, displacement, spread, mean / unit, unit / step)
-        if config.advects_itself is not None:
-            # the change by transport, and by its squeezing, faded
-            moved = field + sum(hints[index] for index in (0, *(4,) * config.compressible)) * step / unit
-            hints.append((faded(moved, self.fading[...], inputs.dt / self.dt[...], jnp) - field) * unit / step)
+        # hints are in units of the change: all of them are shown to the network, its gates weigh those in `hints`
+        if displacements:
+            path, *faster = _extrapolated(displacements)
+            origin = origins(path, self.boundaries)
+
+            def bring(origin: Float[Array, "b h w 2"]) -> Brought:
+                return brought(
+                    field,
+                    origin,
+                    heat=heat[..., None] / step if self.warms else None,
+                    level=mean / unit if config.compressible else None,
+                    ratio=unit / step,
+                    boundaries=self.boundaries,
+                )
+
+            shown, hints = bring(origin).known(), list[Array]()
+            gradients = [*slopes(field, self.boundaries), path, *faster]
+        elif config.advects_itself is not None:
+            hints, gradients = self._own_hints(state, field, inputs.dt, mean / unit, unit / step)
+            shown = list(hints)
+        else:
+            hints, gradients = self._hints(field, changes, unit / step)
+            shown = list(hints)
         parts = [field, *changes, *known]
         if config.site is not None:
-            climate = self._climate(inputs.clock[:, 0])
-            hints.append(climate / step)
+            climate = self._climate(inputs.clock[:, 0]) / step
+            hints.append(climate)
+            shown.append(climate)
             parts += [(state - self.normal[...][None]) / unit, self._over(self.activity[...][None] / step, state)]
-        parts += hints
+        parts += shown
         out = self.unet(
             jnp.concatenate(parts, axis=-1),
             jnp.concatenate(gradients, axis=-1),
@@ -130,6 +153,10 @@ class NVP(nnx.Module):
         )
 
         gates, change, log_var, rest = jnp.split(out, [c * self.hints, c * (self.hints + 1), c * (self.hints + 2)], -1)
+        if displacements:
+            # what the flow brings from where the network says
+            rest, shift = rest[..., :-2], rest[..., -2:]
+            hints = [*bring(origin + shift).weighed(), *hints]
         gates = gates.reshape(*gates.shape[:-1], self.hints, c)
         change = step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
         typical = self._over(self.activity[...][None], state) if config.site is not None else step
@@ -171,39 +198,52 @@ class NVP(nnx.Module):
             changes.append(change / step)
         return changes
 
-    def _context(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> tuple[Array | None, list[Array]]:
-        """Displacement u·dt where the velocity is given, and the other fields: Q·dt in units of the change."""
-        displacement, known, at = None, [], 0
-        for name, channels in self.config.context:
+    def _context(self, inputs: Inputs, step: Float[Array, "b 1 1 c"]) -> tuple[list[Array], list[Array]]:
+        """Displacements u·dt where the velocity is given, and the other fields: Q·dt in units of the change."""
+        displacements, known, at = [], [], 0
+        size = jnp.tile(self.context[...], self.config.context_history)
+        for name, channels in self.config.context_layout:
             values = inputs.context[..., at : at + channels]
             if name == VELOCITY:
-                displacement = values * inputs.dt[:, None, None, None]
+                displacements.append(values * inputs.dt[:, None, None, None])
             elif name == SOURCE and self.config.head == "conserving":
                 known.append(values * inputs.dt[:, None, None, None] / step)
             else:
-                known.append(values / self.context[at : at + channels][None, None, None])
+                known.append(values / size[at : at + channels][None, None, None])
             at += channels
-        return displacement, known
+        return displacements, known
+
+    def _own_hints(
+        self,
+        state: Float[Array, "b h w c"],
+        field: Float[Array, "b h w c"],
+        dt: Float[Array, "b"],
+        level: Float[Array, "b 1 1 c"],
+        ratio: Float[Array, "b 1 1 c"],
+    ) -> tuple[list[Array], list[Array]]:
+        """Guesses of the change of a field that carries itself, in its units, and what the gradient path reads."""
+        kind = self.config.advects_itself
+        assert kind is not None
+        path = own_velocity(state, kind, jnp) * dt[:, None, None, None]
+        displacement, spread = path * self.reach[0], path * self.reach[1]
+        there = carried(field, displacement, self.boundaries)
+        guesses = [there - field, *slopes(there, self.boundaries), laplacian(there, self.boundaries)]
+        come = there
+        if self.config.compressible:
+            # of the whole field, its mean included
+            guesses.append((there + level) * squeezed(spread, self.boundaries))
+            come = there + guesses[-1]
+        guesses.append(faded(come, self.fading[...], dt / self.dt[...], jnp) - field)
+        return [guess * ratio for guess in guesses], [*slopes(field, self.boundaries), displacement]
 
     def _hints(
         self,
         field: Float[Array, "b h w c"],
         changes: list[Array],
-        displacement: Float[Array, "b h w 2"] | None,
-        spread: Float[Array, "b h w 2"] | None,
-        level: Float[Array, "b 1 1 c"],
         ratio: Float[Array, "b 1 1 c"],
     ) -> tuple[list[Array], list[Array]]:
-        """Guesses of the change, in its units, and what the gradient path reads."""
+        """Guesses of the change where no flow is known, in its units, and what the gradient path reads."""
         gx, gy = slopes(field, self.boundaries)
-        if displacement is not None:
-            moved = carried(field, displacement, self.boundaries)
-            mx, my = slopes(moved, self.boundaries)
-            guesses = [moved - field, mx, my, laplacian(moved, self.boundaries)]
-            if self.config.compressible and spread is not None:
-                # of the whole field, its mean included
-                guesses.append((moved + level) * squeezed(spread, self.boundaries))
-            return [guess * ratio for guess in guesses], [gx, gy, displacement]
         guesses = [gx * ratio, gy * ratio, laplacian(field, self.boundaries) * ratio]
         if not changes:
             return guesses, [gx, gy]
@@ -257,6 +297,15 @@ class NVP(nnx.Module):
     @staticmethod
     def _over(field: Float[Array, "_ h w c"], state: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         return jnp.broadcast_to(field, state.shape)
+
+
+def _extrapolated(displacements: list[Array]) -> list[Array]:
+    """Displacement over the step as the flow goes on to speed up, its gain over the last step, and those before."""
+    now, *before = displacements
+    if not before:
+        return [now]
+    gains = [later - earlier for later, earlier in zip(displacements[:-1], before, strict=True)]
+    return [now + 0.5 * gains[0], *gains]
 
 
 def parameter_count(model: NVP) -> int:

@@ -22,7 +22,7 @@ from jaxtyping import Float, Float32
 
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig
-from nvp.model.inputs import Inputs, clock_of, inputs_of, stack_context
+from nvp.model.inputs import Inputs, clock_of, context_at, inputs_of
 from nvp.model.nvp import NVP, Prediction
 from nvp.prediction.forecaster import Forcing, Forecast, Window, continuation, load_forecaster
 from nvp.training.checkpoint import load_model
@@ -160,10 +160,7 @@ class Rollout(ABC):
                 f"expected recorded context for {steps - 1} later steps, got {known}.",
                 next_step="Use frozen forcing, fewer steps or a start further from the end.",
             )
-        stacked = [
-            stack_context(self.config, {name: window.forcing[name][:, k] for name in names}, window.history)
-            for k in range(steps - 1)
-        ]
+        stacked = [context_at(self.config, window, step) for step in range(1, steps)]
         _, _, height, width, _ = window.history.shape
         empty = np.zeros((len(window), 0, height, width, self.config.context_channels), np.float32)
         return np.stack(stacked, axis=1) if stacked else empty

@@ -143,7 +143,7 @@ def test_energy_in_other_units_gives_the_same_prediction_in_these_units() -> Non
 def test_gradient_agrees_with_finite_differences() -> None:
     series = fluid_series(scale=32)
     config = replace(config_for(series_domain(series), series), **NARROW)
-    graph, params, constants = split(network(config, series, gain=0.3))
+    graph, params, constants = split(network(config, series, gain=0.1))
     inputs = jax.tree.map(jnp.asarray, inputs_of(config, windows(series, history=1, starts=[0, 1, 2], steps=1)))
     rng = np.random.default_rng(3)
     direction = jax.tree.map(lambda p: jnp.asarray(rng.standard_normal(p.shape), jnp.float32), params)
