@@ -20,6 +20,7 @@ class RunKind(Enum):
     TRAINING = "training"
     EVALUATION = "evaluation"
     PREDICTION = "prediction"
+    RELAXATION = "relaxation"
 
 
 @strawberry.enum(description="Where a run is in its life; nothing follows SUCCEEDED, FAILED and CANCELLED.")

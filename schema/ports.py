@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from schema.models import Checkpoint, Epoch, Model
     from schema.outcomes import PredictionLog, Violation
     from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+    from schema.relaxation import RelaxationOutcome, RelaxationStep
     from schema.runs import Run, Use
     from schema.snapshots import EnergySnapshot
 
@@ -88,6 +89,8 @@ MODELS_OF_RUN: Relation[Model] = Relation("models_of_run")
 CHECKPOINTS_OF_RUN: Relation[Checkpoint] = Relation("checkpoints_of_run")
 PREDICTIONS_OF_RUN: Relation[Prediction] = Relation("predictions_of_run")
 EVALUATIONS_OF_RUN: Relation[Evaluation] = Relation("evaluations_of_run")
+OUTCOME_OF_RELAXATION: Relation[RelaxationOutcome] = Relation("outcome_of_relaxation")
+STEPS_OF_RELAXATION: Relation[RelaxationStep] = Relation("steps_of_relaxation")
 # from a model or checkpoint
 CHECKPOINTS: Relation[Checkpoint] = Relation("checkpoints")
 PARENT: Relation[Checkpoint] = Relation("parent")

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from schema.fields import Sequence
-from schema.runs import EvaluationRun, GenerationRun, PredictionRun, TrainingRun
+from schema.runs import EvaluationRun, GenerationRun, PredictionRun, RelaxationRun, TrainingRun
 from schema.snapshots import SimilarSnapshots
 
 
@@ -39,7 +39,7 @@ PredictResult = Annotated[PredictionRun | InvalidInput | NotFound | Conflict, st
 EvaluateResult = Annotated[EvaluationRun | InvalidInput | NotFound | Conflict, strawberry.union("EvaluateResult")]
 GenerateResult = Annotated[GenerationRun | InvalidInput | NotFound | Conflict, strawberry.union("GenerateResult")]
 CancelResult = Annotated[
-    TrainingRun | PredictionRun | EvaluationRun | GenerationRun | InvalidInput | NotFound,
+    TrainingRun | PredictionRun | EvaluationRun | GenerationRun | RelaxationRun | InvalidInput | NotFound,
     strawberry.union("CancelResult"),
 ]
 IngestArraysResult = Annotated[Sequence | InvalidInput | NotFound | Conflict, strawberry.union("IngestArraysResult")]

@@ -10,13 +10,14 @@ from strawberry import relay
 from strawberry.scalars import JSON
 
 from schema import ports
-from schema.connection import DEFAULT_PAGE, page_size
+from schema.connection import DEFAULT_PAGE, MAX_PAGE, page_size
 from schema.described import described
 from schema.enums import RunKind, RunState
 from schema.fields import Domain, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.node import Identified
 from schema.ports import Info
+from schema.relaxation import RelaxationOutcome, RelaxationStep
 from schema.snapshots import EnergySnapshot
 
 if TYPE_CHECKING:
@@ -103,11 +104,24 @@ class EvaluationRun(Run):
         return await info.context.catalog.related(ports.EVALUATIONS_OF_RUN, self.uid, page_size(first))
 
 
+@strawberry.type(description="Relaxes a coupling graph as it was when it was asked for.")
+class RelaxationRun(Run):
+    @described("How it ended; null until it has.")
+    async def outcome(self, info: Info) -> RelaxationOutcome | None:
+        found = await info.context.catalog.related(ports.OUTCOME_OF_RELAXATION, self.uid)
+        return found[0] if found else None
+
+    @described("The steps that are kept, from the start.")
+    async def steps(self, info: Info, first: int = MAX_PAGE) -> list[RelaxationStep]:
+        return await info.context.catalog.related(ports.STEPS_OF_RELAXATION, self.uid, page_size(first))
+
+
 RUN_TYPES: dict[str, type[Run]] = {
     "generation": GenerationRun,
     "training": TrainingRun,
     "prediction": PredictionRun,
     "evaluation": EvaluationRun,
+    "relaxation": RelaxationRun,
 }
 """The type of a run by its kind."""
 

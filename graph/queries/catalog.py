@@ -120,7 +120,8 @@ RELATIONS: Mapping[str, LiteralString] = {
     ),
     # from a run
     "inputs": _related(
-        _RUN + "-[link:USED]->(node)",
+        # a coupling graph is no node of the API: it is known by its name
+        _RUN + "-[link:USED]->(node) WHERE NOT node:CouplingGraph",
         "link.role, coalesce(node.uid, node.name)",
         "{role: link.role, key: coalesce(node.uid, node.name), labels: labels(node)}",
     ),
@@ -132,6 +133,12 @@ RELATIONS: Mapping[str, LiteralString] = {
     ),
     "predictions_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Prediction)", "node.uid DESC", as_.PREDICTION),
     "evaluations_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Evaluation)", "node.uid DESC", as_.EVALUATION),
+    "outcome_of_relaxation": _related(
+        "(node:Run {uid: key}) WHERE node.status IS NOT NULL", "node.uid", as_.RELAXATION_OUTCOME
+    ),
+    "steps_of_relaxation": _related(
+        "(node:RelaxationStep) WHERE node.run = key AND node.index >= 0", "node.index", as_.RELAXATION_STEP
+    ),
     # from a model or checkpoint
     "checkpoints": _related(
         "(:Model {uid: key})-[:HAS_CHECKPOINT]->(node:Checkpoint)", "node.step DESC, node.uid", as_.CHECKPOINT

@@ -49,3 +49,12 @@ PREDICTION_LOG: LiteralString = """node {.uid, domain_name: node.domain, predict
 
 EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_high, .fidelity_mean, .fidelity_median,
   .n, .vrmse, .linear_fidelity, .ridge_fidelity, scores: node.scores_json, .created_at}"""
+
+RELAXATION_OUTCOME: LiteralString = (
+    "node {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,"
+    " .wall_seconds, .written_back, .graph_name, .graph_digest, .keys, .terms, .eta}"
+)
+RELAXATION_STEP: LiteralString = (
+    "node {.uid, .run, .index, .energy, .gain, .scale, .gradient_norm, .step, .backtracks, .noise, .accepted, .margin,"
+    " .eta, .term_energy, .term_norm}"
+)

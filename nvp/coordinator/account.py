@@ -53,7 +53,7 @@ class Account:
     delta_f90: int
 
 
-def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 200) -> Account:
+def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 190) -> Account:
     """The account of one relaxation whose states were recorded; about `limit` steps are kept."""
     last, trail = int(found.steps), found.trail
     kept = _kept(last, np.flatnonzero(~np.asarray(trail.accepted[1 : last + 1])) + 1, limit)

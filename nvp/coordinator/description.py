@@ -66,11 +66,11 @@ def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
             )
             for each in description["couplings"]
         ],
-        weights={name: _real(value) for name, value in description["weights"].items()},
-        deltas={name: _real(value) for name, value in description["deltas"].items()},
+        weights={name: _real(name, value) for name, value in description["weights"].items()},
+        deltas={name: _real(name, value) for name, value in description["deltas"].items()},
         allow_missing_delta=description["allow_missing_delta"],
-        gamma=_real(description["gamma"]),
-        tau=_real(description["tau"]),
+        gamma=_real("gamma", description["gamma"]),
+        tau=_real("tau", description["tau"]),
     )
 
 
@@ -117,9 +117,13 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(each) for each in value) if isinstance(value, list | tuple) else value
 
 
-def _real(value: Any) -> Any:
-    """A whole number, as JSON and Neo4j make of 1.0, as the real one that was meant."""
-    return float(value) if type(value) is int else value
+def _real(name: str, value: Any) -> float:
+    """A number as a real one: JSON and Neo4j make whole numbers of 1.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FieldError(
+            "NONFINITE", f"expected a finite number, got {value!r} for {name}.", next_step="Give a number."
+        )
+    return float(value)
 
 
 def _named(values: Any, known: tuple[str, ...], name: str) -> None:

@@ -21,7 +21,7 @@ from resolvers.graphql.limits import (
 from resolvers.graphql.mutations import Mutation
 from resolvers.graphql.queries import Query
 from resolvers.graphql.subscriptions import Subscription
-from schema.runs import EvaluationRun, GenerationRun, PredictionRun, TrainingRun
+from schema.runs import RUN_TYPES
 
 
 class Schema(strawberry.Schema):
@@ -35,7 +35,7 @@ schema = Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[GenerationRun, TrainingRun, PredictionRun, EvaluationRun],
+    types=list(RUN_TYPES.values()),
     exception_handlers=[MissingNode(), Conflicting(), BadInput()],
     extensions=[
         Measure,

@@ -15,6 +15,7 @@ from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.outcomes import PredictionLog, Violation
 from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+from schema.relaxation import RelaxationOutcome, RelaxationStep
 from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
 from schema.snapshots import EnergySnapshot
 
@@ -102,6 +103,8 @@ RELATIONS: Mapping[str, Present] = {
     "checkpoints_of_run": plain(Checkpoint),
     "predictions_of_run": prediction,
     "evaluations_of_run": plain(Evaluation),
+    "outcome_of_relaxation": plain(RelaxationOutcome),
+    "steps_of_relaxation": plain(RelaxationStep),
     "checkpoints": plain(Checkpoint),
     "parent": plain(Checkpoint),
     "start": snapshot,

@@ -11,6 +11,7 @@ from strawberry import relay
 from graph.queries import similarity, vector_logs
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
+from resolvers.graphql.coordination import CouplingQuery
 from schema import ports
 from schema.connection import DEFAULT_PAGE, MAX_PAGE, Connection
 from schema.described import described
@@ -25,7 +26,7 @@ from schema.snapshots import EnergySnapshot, SimilarSnapshot, SimilarSnapshots
 
 
 @strawberry.type(description="Reads; each list is a keyset page of up to 200 nodes.")
-class Query:
+class Query(CouplingQuery):
     node: relay.Node | None = relay.node(description="Anything by its Relay id.")
 
     @described("One domain by name.")

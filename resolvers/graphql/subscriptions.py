@@ -9,12 +9,13 @@ import strawberry
 
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
+from resolvers.graphql.coordination import CouplingSubscription
 from schema.described import watched
 from schema.runs import RunProgress
 
 
 @strawberry.type(description="Watches.")
-class Subscription:
+class Subscription(CouplingSubscription):
     @watched("A run as it is, then each change until it ends; `after` is the last `seq` seen, to go on from there.")
     async def run_progress(
         self, info: Info, uid: strawberry.ID, after: int | None = None

@@ -6,18 +6,22 @@ replay needs: on the same machine it is bit-identical.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from graph.errors import GraphError
+import numpy as np
+
+from graph.errors import Conflict, GraphError
 from graph.identity import digest
 from graph.queries import coupling, relaxation, runs
 from graph.queries.coupling import Drawn
 from graph.queries.runs import RunRow
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.description import graph_of, keys_of, normal
+from nvp.coordinator.reference import reference_curvature, reference_energy, reference_terms
 from nvp.errors import FieldError
 from resolvers.poke import poke
 from resolvers.services.context import Services
@@ -124,6 +128,51 @@ def start_of(found: Drawn, keys: tuple[str, ...], given: Mapping[str, float]) ->
     return [float(start[key]) for key in keys]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The free energy of a state, and where it would go."""
+
+    energy: float
+    keys: tuple[str, ...]
+    eta: tuple[float, ...]
+    gradient: tuple[float, ...]
+    # L over the whole box; None where there is no bound
+    curvature_bound: float | None
+    # name, energy and gradient norm of each term
+    terms: tuple[tuple[str, float, float], ...]
+
+
+async def explain(services: Services, name: str, eta: Mapping[str, float]) -> Explanation:
+    """What the energy of a graph is made of, where it stands or at `eta` by key; in plain NumPy, for the API."""
+    found = await coupling.drawn(services.gateway, name)
+    description = normal(found.description)
+    keys, graph = keys_of(description), graph_of(description)
+    state = start_of(found, keys, eta)
+    terms = reference_terms(graph, state)
+    energy, gradient = reference_energy(graph, state)
+    bound = reference_curvature(graph)
+    return Explanation(
+        energy=energy,
+        keys=keys,
+        eta=tuple(state),
+        gradient=tuple(gradient.tolist()),
+        curvature_bound=bound if math.isfinite(bound) else None,
+        terms=tuple((name, value, float(np.linalg.norm(slope))) for name, (value, slope) in terms.items()),
+    )
+
+
+async def add_coupling(services: Services, name: str, added: Mapping[str, Any]) -> Drawn:
+    """Add one coupling to a graph, whatever else changes it meanwhile."""
+    while True:
+        found = await coupling.drawn(services.gateway, name)
+        couplings = [*found.description["couplings"], added]
+        description = normal({**found.description, "couplings": couplings})
+        try:
+            return await coupling.upsert(services.gateway, name, description, expected_version=found.version)
+        except Conflict:  # another writer was faster: add it to what is there now
+            continue
+
+
 async def execute(services: Services, run: RunRow, task: Task) -> None:
     """Relax the copy of the graph in `run.config`, and record the trail in one transaction."""
     config = run.config
@@ -166,7 +215,6 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
 def compute(config: Mapping[str, Any], seed: int) -> tuple[Relaxation, Account]:
     """What `execute` computes: needs no graph, and gives the same bits again."""
     import jax
-    import numpy as np
 
     from nvp.coordinator.account import account
     from nvp.coordinator.relax import relax

@@ -11,6 +11,7 @@ from nvp.coordinator import bounds
 from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
 from nvp.coordinator.energy import energy, weighed
 from nvp.coordinator.problem import build
+from nvp.coordinator.reference import reference_curvature
 from nvp.coordinator.scenarios import random_graph
 
 curvature = jax.vmap(lambda problem, eta: jax.hessian(energy, argnums=1)(problem, eta), (None, 0))
@@ -73,3 +74,18 @@ def test_the_cap_reaches_terms_that_no_weight_names() -> None:
         assert limit_of(problem) > target
         assert float(limit_of(cap(problem, jnp.asarray(target)))) == pytest.approx(target)
         np.testing.assert_array_equal(np.asarray(cap(problem, jnp.asarray(1e9)).pairs.w), np.asarray(problem.pairs.w))
+
+
+def test_the_reference_has_the_same_bound() -> None:
+    rng = np.random.default_rng(3)
+    for kind in ("convex", "rugged"):
+        for _ in range(5):
+            graph = random_graph(12, kind, rng)
+            assert reference_curvature(graph) == pytest.approx(bound(graph), rel=1e-12)
+    vertical = {"power": 1.5}
+    for coupling in (
+        Coupling("damped_gate_benefit", 0, 1, vertical, delta="d"),
+        Coupling("redemption", 0, 1, {"margin": 0.1}),
+    ):
+        graph = CouplingGraph(modules=[Module("landau")] * 2, couplings=[coupling], deltas={"d": 0.1})
+        assert reference_curvature(graph) == bound(graph) == np.inf

@@ -65,6 +65,8 @@ def test_it_is_the_graph_that_was_described() -> None:
         ({"couplings": [{"kind": "quadratic", "from": "a", "to": "b", "params": [1]}]}, "BAD_GRAPH"),
         ({"weights": {"lost": 1.0}}, "UNKNOWN_TERM"),
         ({"deltas": {"gain": float("nan")}}, "NONFINITE"),
+        ({"weights": {"belief": "much"}}, "NONFINITE"),
+        ({"gamma": True}, "NONFINITE"),
         ({"gama": 1.0}, "BAD_GRAPH"),
     ],
 )
