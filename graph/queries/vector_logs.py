@@ -35,6 +35,7 @@ class Unlogged:
     start_uri: str
     # when it was predicted
     timestamp: datetime
+    # of an ensemble: the first one's model, and all checkpoints joined by +
     model: str
     version: str
     checkpoint: str
@@ -115,18 +116,24 @@ def _unlogged(rows: Sequence[Mapping[str, Any]]) -> list[Unlogged]:
 
 
 _ROW: LiteralString = """
-MATCH (m:Model {uid: c.model})
+CALL (p) {
+  MATCH (p)-[:BY]->(c:Checkpoint)
+  MATCH (m:Model {uid: c.model})
+  WITH m, c ORDER BY c.uid
+  WITH head(collect(m)) AS m, collect(c.sha256) AS hashes
+  RETURN m, reduce(all = head(hashes), one IN tail(hashes) | all + '+' + one) AS checkpoint
+}
 MATCH (e)-[:ESTIMATES]->(truth:EnergySnapshot)
 WHERE NOT EXISTS { (:PredictionLog {predicted: e.uid}) }
 RETURN p.uid AS prediction, e.uid AS predicted, p.domain AS domain, link.lead AS lead, truth.uid AS snapshot,
   truth.t_index AS step, e.uri AS predicted_uri, truth.uri AS truth_uri, start.uri AS start_uri,
-  p.created_at AS timestamp, m.name AS model, m.code_version AS version, c.sha256 AS checkpoint
+  p.created_at AS timestamp, m.name AS model, m.code_version AS version, checkpoint
 ORDER BY prediction, lead LIMIT $limit
 """
 
 _OF_PREDICTION: LiteralString = (
     """
-MATCH (start:EnergySnapshot)<-[:FROM]-(p:Prediction {uid: $prediction})-[:BY]->(c:Checkpoint)
+MATCH (start:EnergySnapshot)<-[:FROM]-(p:Prediction {uid: $prediction})
 MATCH (p)-[link:PREDICTS]->(e:Predicted) WHERE e.member IS NULL
 """
     + _ROW
@@ -134,7 +141,7 @@ MATCH (p)-[link:PREDICTS]->(e:Predicted) WHERE e.member IS NULL
 
 _OF_SEQUENCE: LiteralString = (
     """
-MATCH (start:EnergySnapshot {sequence: $sequence})<-[:FROM]-(p:Prediction)-[:BY]->(c:Checkpoint)
+MATCH (start:EnergySnapshot {sequence: $sequence})<-[:FROM]-(p:Prediction)
 USING INDEX start:EnergySnapshot(sequence, t_index)
 WHERE start.t_index IS NOT NULL
 MATCH (p)-[link:PREDICTS]->(e:Predicted) WHERE e.member IS NULL

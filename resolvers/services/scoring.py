@@ -8,11 +8,12 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Float
 
-from graph.queries import prediction
+from graph.queries import prediction, vector_logs
 from graph.queries.prediction import Unscored
 from nvp.atlas.store import ArrayStore
 from nvp.thermo.scores import finite, pair_errors, vrmse
 from resolvers.services.context import Services
+from resolvers.services.outcomes import log_outcomes
 
 Scores = dict[str, float | None]
 
@@ -33,7 +34,7 @@ def scores_of(
 
 
 async def score_predictions(services: Services, sequence: str) -> int:
-    """Score what was predicted of this sequence before its truth came; how many states.
+    """Score what was predicted of this sequence before its truth came, and log it; how many states were scored.
 
     Needs no lease: whoever does it reads the same arrays and writes the same links.
     """
@@ -41,6 +42,7 @@ async def score_predictions(services: Services, sequence: str) -> int:
     for uid, states in groupby(rows, key=lambda row: row.prediction):
         scores = await asyncio.to_thread(_read_and_score, services.store, tuple(states))
         await prediction.record_estimates(services.gateway, prediction=uid, scores=scores)
+    await log_outcomes(services, await vector_logs.unlogged_of_sequence(services.gateway, sequence))
     return len(rows)
 
 
