@@ -20,6 +20,7 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Model", ("domain", "uid")),
     ("Checkpoint", ("model", "step")),
     ("Evaluation", ("domain", "uid")),
+    ("Evaluation", ("domain", "fidelity")),
     ("Violation", ("domain", "uid")),
     ("Violation", ("law", "uid")),
     ("PredictionLog", ("domain", "uid")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neomodel import (
+    ArrayProperty,
     AsyncOne,
     AsyncOneOrMore,
     AsyncRelationshipTo,
@@ -38,13 +39,17 @@ class Prediction(AsyncStructuredNode):
     created_at = DateTimeNeo4jFormatProperty(required=True)
 
     start = AsyncRelationshipTo(EnergySnapshot, "FROM", cardinality=AsyncOne)
-    by = AsyncRelationshipTo(Checkpoint, "BY", cardinality=AsyncOne)
+    # several are an ensemble
+    by = AsyncRelationshipTo(Checkpoint, "BY", cardinality=AsyncOneOrMore)
     predicts = AsyncRelationshipTo(Predicted, "PREDICTS", model=Predicts, cardinality=AsyncOneOrMore)
     generated_by = AsyncRelationshipTo(Run, "WAS_GENERATED_BY", cardinality=AsyncOne)
 
 
 class Evaluation(AsyncStructuredNode):
-    """Scores of a checkpoint on stretches of sequences; the whole is in `scores_json`."""
+    """Scores of a checkpoint on stretches of sequences: single numbers are of lead 1, the whole is in `scores_json`.
+
+    The lists `rollout_…` run in parallel, an entry for each lead and forcing; `rollout_json` has the whole of each.
+    """
 
     uid = StringProperty(required=True, unique_index=True)
     domain = StringProperty(required=True)
@@ -56,9 +61,40 @@ class Evaluation(AsyncStructuredNode):
     fidelity_median = FloatProperty()
     n = IntegerProperty()
     vrmse = FloatProperty()
-    # pooled fidelity of the strongest baselines
+    persistence_vrmse = FloatProperty()
+    # pooled fidelity of the baselines: the last two know the physics
     linear_fidelity = FloatProperty()
     ridge_fidelity = FloatProperty()
+    upwind_fidelity = FloatProperty()
+    frozen_fidelity = FloatProperty()
+    # of the best prediction there is, where the data's noise is known
+    noise_ceiling = FloatProperty()
+    rmse = FloatProperty()
+    # APEBench's
+    nrmse = FloatProperty()
+    gradient_cosine = FloatProperty()
+    change_gradient_cosine = FloatProperty()
+    spectrum_error = FloatProperty()
+    entropy_change_error = FloatProperty()
+    # largest residual of the model's own first law; shares of falling entropy
+    closure = FloatProperty()
+    second_law_violations = FloatProperty()
+    data_second_law_violations = FloatProperty()
+    # of the model's own variance
+    coverage90 = FloatProperty()
+    spread_skill = FloatProperty()
+    crps = FloatProperty()
+    # of the total after a long rollout
+    drift = FloatProperty()
+    # the domain that the network never saw, where it was trained on others
+    left_out = StringProperty(index=True)
+    horizon = IntegerProperty()
+    rollout_leads = ArrayProperty(IntegerProperty())
+    rollout_forcings = ArrayProperty(StringProperty())
+    rollout_fidelities = ArrayProperty(FloatProperty())
+    rollout_vrmses = ArrayProperty(FloatProperty())
+    rollout_persistence_vrmses = ArrayProperty(FloatProperty())
+    rollout_json = ArrayProperty(StringProperty())
     scores_json = StringProperty(required=True)
     created_at = DateTimeNeo4jFormatProperty(required=True)
 

@@ -40,7 +40,7 @@ class EvaluationRow:
     fidelity_high: float | None
     n: int | None
     vrmse: float | None
-    # the evaluation's JSON: fidelity, baselines, vrmse, …
+    # the evaluation's JSON: fidelity, baselines, vrmse, …, and `rollout`: all scores of each lead and forcing
     scores: dict[str, Any]
     created_at: datetime
     stretches: tuple[Stretch, ...]
@@ -56,7 +56,12 @@ async def record_evaluation(
     """
     uid = event_uid()
     numbers = finite(scores)
-    properties = {**_flat(numbers), "scores_json": canonical_json(numbers).decode()}
+    whole = {name: value for name, value in numbers.items() if name != "rollout"}
+    properties = {
+        **_flat(numbers),
+        **_leads(numbers.get("rollout") or []),
+        "scores_json": canonical_json(whole).decode(),
+    }
     rows = [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in stretches]
 
     async def work(tx: AsyncManagedTransaction) -> str:
@@ -96,10 +101,32 @@ async def evaluations_of_run(gateway: Gateway, run: str, *, limit: int = 100) ->
     return [_evaluation(row["evaluation"]) for row in rows]
 
 
+def _leads(rollout: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Lists that run in parallel, an entry for each lead and forcing; a list that would lack one is absent."""
+    if not rollout:
+        return {}
+    figures = {
+        "rollout_fidelities": [(lead.get("fidelity") or {}).get("pooled") for lead in rollout],
+        "rollout_vrmses": [lead.get("vrmse") for lead in rollout],
+        "rollout_persistence_vrmses": [lead.get("persistence_vrmse") for lead in rollout],
+    }
+    return {
+        "horizon": max(lead["lead"] for lead in rollout),
+        "rollout_leads": [lead["lead"] for lead in rollout],
+        "rollout_forcings": [lead["forcing"] for lead in rollout],
+        "rollout_json": [canonical_json(lead).decode() for lead in rollout],
+        # Neo4j keeps no null within a list
+        **{name: values for name, values in figures.items() if None not in values},
+    }
+
+
 def _flat(scores: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers that an analyst filters on, out of the evaluation's JSON; absent ones are None."""
     fidelity = scores.get("fidelity") or {}
     baselines = scores.get("baselines") or {}
+    known = baselines.get("known_physics") or {}
+    metrics = scores.get("metrics") or {}
+    calibration = scores.get("calibration") or {}
     low, high = fidelity.get("ci95") or (None, None)
     return {
         "fidelity": fidelity.get("pooled"),
@@ -109,15 +136,39 @@ def _flat(scores: Mapping[str, Any]) -> dict[str, Any]:
         "fidelity_median": fidelity.get("median"),
         "n": fidelity.get("n"),
         "vrmse": scores.get("vrmse"),
-        "linear_fidelity": (baselines.get("linear_extrapolation") or {}).get("pooled"),
-        "ridge_fidelity": (baselines.get("ridge") or {}).get("pooled"),
+        "persistence_vrmse": scores.get("persistence_vrmse"),
+        "linear_fidelity": _pooled(baselines, "linear_extrapolation"),
+        "ridge_fidelity": _pooled(baselines, "ridge"),
+        "upwind_fidelity": _pooled(known, "upwind"),
+        "frozen_fidelity": _pooled(known, "frozen"),
+        "noise_ceiling": _pooled(baselines, "noise_ceiling"),
+        **{name: (metrics.get(name) or {}).get("model") for name in _METRICS},
+        "closure": (scores.get("conservation") or {}).get("residual"),
+        "second_law_violations": (scores.get("second_law") or {}).get("violations"),
+        "data_second_law_violations": (scores.get("second_law") or {}).get("data_violations"),
+        "coverage90": calibration.get("coverage90"),
+        "spread_skill": calibration.get("spread_skill"),
+        "crps": calibration.get("crps"),
+        "drift": (scores.get("drift") or {}).get("total"),
+        "left_out": scores.get("left_out"),
     }
+
+
+# measures of lead 1 that are properties of their own
+_METRICS = ("rmse", "nrmse", "gradient_cosine", "change_gradient_cosine", "spectrum_error", "entropy_change_error")
+
+
+def _pooled(scores: Mapping[str, Any], name: str) -> float | None:
+    value: float | None = (scores.get(name) or {}).get("pooled")
+    return value
 
 
 def _evaluation(row: Mapping[str, Any]) -> EvaluationRow:
     values = native(row)
     stretches = tuple(sorted(Stretch(**part) for part in values.pop("stretches")))
-    return EvaluationRow(scores=parsed(values.pop("scores_json")), stretches=stretches, **values)
+    rollout = [parsed(lead) for lead in values.pop("rollout_json") or ()]
+    scores = parsed(values.pop("scores_json")) | ({"rollout": rollout} if rollout else {})
+    return EvaluationRow(scores=scores, stretches=stretches, **values)
 
 
 _EARLIER: LiteralString = """
@@ -148,7 +199,7 @@ _ROW: LiteralString = """
 MATCH (v)-[:SCORES]->(c:Checkpoint)
 MATCH (v)-[:WAS_GENERATED_BY]->(r:Run)
 RETURN v {.uid, .domain, .fidelity, .fidelity_low, .fidelity_high, .n, .vrmse, .scores_json, .created_at,
-  checkpoint: c.uid, run: r.uid,
+  .rollout_json, checkpoint: c.uid, run: r.uid,
   stretches: COLLECT { MATCH (v)-[on:ON]->(s:Sequence) RETURN on {.first, .last, sequence: s.uid} }} AS evaluation
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from graph import identity
@@ -166,6 +168,14 @@ async def test_an_evaluation_is_flat_where_analysts_filter_and_whole_beside_it(g
         },
         "vrmse": 0.12,
         "spread_error": float("nan"),
+        "metrics": {"gradient_cosine": {"model": 0.97, "persistence": 0.9}},
+        "second_law": {"violations": 0.01, "data_violations": 0.0},
+        "drift": None,
+        "rollout": [
+            {"lead": lead, "forcing": kind, "fidelity": pooled | {"pooled": 0.4 / lead}, "vrmse": vrmse}
+            for kind, vrmse in (("frozen", 0.12), ("recorded", float("nan")))
+            for lead in (1, 2)
+        ],
     }
     stretches = [Stretch(SEQUENCE, 12, 14), Stretch(SEQUENCE, 16, 19)]
     uid = await evaluation.record_evaluation(
@@ -176,12 +186,21 @@ async def test_an_evaluation_is_flat_where_analysts_filter_and_whole_beside_it(g
     )
     row = await evaluation.evaluation(gateway, uid)
     assert (row.fidelity, row.fidelity_low, row.fidelity_high, row.n, row.vrmse) == (0.4, 0.38, 0.42, 7, 0.12)
-    assert row.scores == scores | {"spread_error": None}
+    leads = [lead | {"vrmse": None if lead["forcing"] == "recorded" else 0.12} for lead in scores["rollout"]]
+    assert row.scores == scores | {"spread_error": None, "rollout": leads}
     assert (row.checkpoint, row.run, row.stretches) == (checkpoint, run.uid, tuple(stretches))
     assert await evaluation.evaluations_of_checkpoint(gateway, checkpoint) == [row]
     assert await evaluation.evaluations_of_run(gateway, run.uid) == [row]
     (flat,) = await gateway.read("MATCH (v:Evaluation) RETURN v.linear_fidelity AS l, v.ridge_fidelity AS r")
     assert flat == {"l": 0.2, "r": None}
+    (flat,) = await gateway.read("MATCH (v:Evaluation) RETURN v {.*} AS v")
+    flat = flat["v"]
+    assert (flat["gradient_cosine"], flat["second_law_violations"], flat["horizon"]) == (0.97, 0.01, 2)
+    assert flat["rollout_leads"] == [1, 2, 1, 2]
+    assert flat["rollout_forcings"] == ["frozen", "frozen", "recorded", "recorded"]
+    assert flat["rollout_fidelities"] == [0.4, 0.2, 0.4, 0.2]
+    assert "rollout_vrmses" not in flat, "Neo4j keeps no null within a list"
+    assert "rollout" not in json.loads(flat["scores_json"])
 
 
 async def test_an_evaluation_of_what_is_not_there_is_refused(gateway: Gateway) -> None:
