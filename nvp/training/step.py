@@ -215,9 +215,15 @@ def train_steps(
 
 
 @partial(jax.jit, static_argnames=("graph",))
-def predict_step(graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, inputs: Inputs) -> Any:
-    """One step ahead, as a `Prediction`."""
-    prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs)
+def predict_step(
+    graph: nnx.GraphDef[NVP],
+    params: Weights,
+    constants: Weights,
+    inputs: Inputs,
+    noise: Float[Array, "b n"] | None = None,
+) -> Any:
+    """One step ahead, as a `Prediction`; `noise` makes it one member's."""
+    prediction: Prediction = nnx.merge(graph, params, constants, copy=True)(inputs, noise=noise)
     return prediction
 
 
