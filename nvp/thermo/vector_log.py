@@ -20,7 +20,7 @@ import logging
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -41,6 +41,8 @@ PLACE = Path("logs") / "vectors.jsonl"
 MAX_BYTES = 64 * 2**20
 # between two tries of a process that finds the lock taken
 _POLL_SECONDS = 0.002
+# lines between two reports of progress
+_TOLD_EVERY = 4096
 
 By = Literal["domain", "regime"]
 
@@ -158,11 +160,19 @@ class VectorLog:
             finally:
                 os.close(handle)
 
-    def read(self, *, domain: str | None = None, regime: str | None = None) -> Iterator[Entry]:
+    def read(
+        self,
+        *,
+        domain: str | None = None,
+        regime: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Entry]:
         """The entries in the order in which they came, of one domain or regime where named.
 
         What is appended meanwhile is not read; a damaged line is told to the log of this process and passed over.
+        `progress(bytes, of)` is called now and then.
         """
+        done = 0
         with ExitStack() as stack:
             with self._lock() if self.path.parent.is_dir() else ExitStack():
                 # opened together, so that no part is moved on while it is read
@@ -174,6 +184,9 @@ class VectorLog:
                     if place >= end:
                         break
                     place += len(line)
+                    done += len(line)
+                    if progress is not None and (number % _TOLD_EVERY == 0 or place >= end):
+                        progress(done, sum(ends))
                     entry = _entry(line)
                     if entry is None:
                         _log.warning("%s:%d is no entry of a vector log; it is left out.", part, number)
@@ -183,11 +196,8 @@ class VectorLog:
     def summary(
         self, by: Sequence[By] = ("domain", "regime"), *, domain: str | None = None, regime: str | None = None
     ) -> list[dict[str, Any]]:
-        """What the entries add up to in each group, by name of the group."""
-        groups: defaultdict[tuple[str, ...], Sums] = defaultdict(Sums)
-        for entry in self.read(domain=domain, regime=regime):
-            groups[tuple(getattr(entry, name) for name in by)].add(entry)
-        return [dict(zip(by, group, strict=True)) | groups[group].to_json() for group in sorted(groups)]
+        """What the entries add up to in each group; see `summary`."""
+        return summary(self.read(domain=domain, regime=regime), by)
 
     def parts(self) -> list[Path]:
         """The files of this log, oldest first."""
@@ -213,6 +223,14 @@ class VectorLog:
 
     def _lock(self) -> FileLock:
         return FileLock(self.path.with_suffix(".lock"), poll_interval=_POLL_SECONDS)
+
+
+def summary(entries: Iterable[Entry], by: Sequence[By] = ("domain", "regime")) -> list[dict[str, Any]]:
+    """What entries add up to by domain, by regime or by both, in order of these names."""
+    groups: defaultdict[tuple[str, ...], Sums] = defaultdict(Sums)
+    for entry in entries:
+        groups[tuple(getattr(entry, name) for name in by)].add(entry)
+    return [dict(zip(by, group, strict=True)) | groups[group].to_json() for group in sorted(groups)]
 
 
 def default_path() -> Path:

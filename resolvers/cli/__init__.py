@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a predictor of the next field.",
     "predict": "Predict the fields that follow a snapshot.",
     "evaluate": "Score checkpoints on sequences, beside the baselines.",
+    "log": "Show how predictions compared with what came.",
     "plot": "Draw sequences, files and predictions.",
     "similar": "List the snapshots that look most like one.",
     "audit": "Compare the files with the graph, or a folder with its catalog.",
