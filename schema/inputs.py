@@ -47,15 +47,25 @@ class TrainInput:
     gap: int | None = strawberry.field(
         default=None, description="Frames between two parts of one sequence; null: a day where it has a calendar."
     )
+    settings: JSON | None = strawberry.field(
+        default=None, description="What else differs from the defaults of the training (batch, learning_rate, loss, …)."
+    )
     force: bool = strawberry.field(default=False, description="A new run even where the same was asked before.")
 
 
-@strawberry.input(description="Continue a snapshot with a checkpoint.")
+@strawberry.input(description="Continue snapshots: one or a batch of them, with one checkpoint or an ensemble.")
 class PredictInput:
-    checkpoint: strawberry.ID
-    snapshot: strawberry.ID
+    checkpoint: strawberry.ID | None = strawberry.field(default=None, description="Or `checkpoints`.")
+    checkpoints: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Several are an ensemble: the mean of all, with its spread."
+    )
+    snapshot: strawberry.ID | None = strawberry.field(default=None, description="Or `starts`.")
+    starts: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Snapshots; each gets a prediction of its own."
+    )
     steps: int = 1
     forcing: Forcing = Forcing.FROZEN
+    members: bool = strawberry.field(default=False, description="Keep each member's states beside the mean.")
     force: bool = False
 
 
@@ -71,6 +81,14 @@ class EvaluateInput:
     begin: str | None = strawberry.field(default=None, description="First frame: a t_index or an ISO time.")
     end: str | None = strawberry.field(default=None, description="Last frame, inclusive.")
     stride: int = strawberry.field(default=1, description="Score each n-th start.")
+    horizon: int = strawberry.field(default=1, description="Leads of the rollouts.")
+    windows: list[str] = strawberry.field(
+        default_factory=list,
+        description="Windows of steps from 0 such as 6:12 (leads 7 to 12). Empty: The Well's, within the horizon.",
+    )
+    forcing: Forcing | None = strawberry.field(default=None, description="Null: both, where they could differ.")
+    rollouts: int = strawberry.field(default=64, description="Starts that are rolled out at most.")
+    drift: int = strawberry.field(default=100, description="Steps rolled out beyond the last frames; 0 for none.")
     force: bool = False
 
 

@@ -42,10 +42,14 @@ class Prediction(Identified):
         found = await info.context.catalog.related(ports.START, self.uid)
         return found[0] if found else None
 
-    @described("What made it.")
+    @described("What made it; the first one of an ensemble.")
     async def checkpoint(self, info: Info) -> Checkpoint | None:
         found = await info.context.catalog.related(ports.CHECKPOINT, self.uid)
         return found[0] if found else None
+
+    @described("All that made it, in order of uid; several are an ensemble.")
+    async def checkpoints(self, info: Info, first: int = 20) -> list[Checkpoint]:
+        return await info.context.catalog.related(ports.CHECKPOINT, self.uid, page_size(first))
 
     @described("The predicted states in order of lead.")
     async def steps(self, info: Info, first: int = DEFAULT_PAGE) -> list[Step]:
@@ -110,6 +114,10 @@ class Estimate:
         return await info.context.catalog.one(EnergySnapshot, self.truth_uid)
 
 
+# of one evaluation: 1000 under each of two forcings
+MOST_LEADS = 2000
+
+
 @strawberry.type(description="Scores of a checkpoint on a stretch of a sequence, beside the baselines.")
 class Evaluation(Identified):
     uid: strawberry.ID
@@ -120,13 +128,43 @@ class Evaluation(Identified):
     fidelity_median: float | None
     n: int | None = strawberry.field(description="How many pairs.")
     vrmse: float | None
+    persistence_vrmse: float | None
     linear_fidelity: float | None
     ridge_fidelity: float | None
+    upwind_fidelity: float | None = strawberry.field(description="Of first-order transport in the known velocity.")
+    frozen_fidelity: float | None = strawberry.field(description="Of the domain's own transport, its forcing frozen.")
+    noise_ceiling: float | None = strawberry.field(description="Of the best prediction there is, where it is known.")
+    rmse: float | None
+    nrmse: float | None = strawberry.field(description="APEBench's: the sum over channels of ||P - T|| / ||T||.")
+    gradient_cosine: float | None = strawberry.field(description="Of the gradients of P and T, flattened.")
+    change_gradient_cosine: float | None = strawberry.field(description="Of the gradients of P - O and T - O.")
+    closure: float | None = strawberry.field(description="Largest residual of the model's own first law.")
+    second_law_violations: float | None = strawberry.field(description="Null where the law does not apply.")
+    data_second_law_violations: float | None
+    coverage90: float | None = strawberry.field(description="Share of the truth within the 90 % interval.")
+    spread_skill: float | None
+    crps: float | None
+    drift: float | None = strawberry.field(description="Of the total after a long rollout, relative.")
+    left_out: str | None = strawberry.field(description="The domain that the network never saw in training.")
+    horizon: int | None = strawberry.field(description="Leads of the rollouts.")
     scores: JSON = strawberry.field(
-        description="{fidelity, baselines: {persistence, linear_extrapolation, ridge, …}, vrmse, …}; "
-        "each score {mean, median, pooled, n, ci95}."
+        description="{fidelity, baselines: {persistence, linear_extrapolation, ridge, …}, vrmse, metrics, windows, …}; "
+        "each score {mean, median, pooled, n, ci95}. Those of later leads are in `leads`."
     )
     created_at: datetime
+
+    @strawberry.field(description="VRMSE over windows of the rollouts, such as The Well's 6:12 and 13:30.")
+    def windows(self) -> JSON:
+        return self.scores.get("windows") or []
+
+    @described("All scores of each lead of the rollouts, under each forcing.")
+    async def leads(self, info: Info, first: int = DEFAULT_PAGE) -> list[LeadScore]:
+        return await info.context.catalog.related(ports.LEADS, self.uid, page_size(first))
+
+    @described("All scores of one lead; null where it was not scored.")
+    async def at_lead(self, info: Info, lead: int, forcing: Forcing = Forcing.FROZEN) -> LeadScore | None:
+        found = await info.context.catalog.related(ports.LEADS, self.uid, MOST_LEADS)
+        return next((one for one in found if (one.lead, one.forcing) == (lead, forcing)), None)
 
     @described("What was scored.")
     async def checkpoint(self, info: Info) -> Checkpoint | None:
@@ -141,6 +179,16 @@ class Evaluation(Identified):
     async def run(self, info: Info) -> Annotated["Run", strawberry.lazy("schema.runs")] | None:
         found = await info.context.catalog.related(ports.EVALUATION_RUN, self.uid)
         return found[0] if found else None
+
+
+@strawberry.type(description="Scores of one lead of rollouts, against the field that they start from.")
+class LeadScore:
+    lead: int
+    forcing: Forcing
+    fidelity: float | None = strawberry.field(description="Pooled; persistence scores 0 at every lead.")
+    vrmse: float | None
+    persistence_vrmse: float | None
+    scores: JSON = strawberry.field(description="As the evaluation's, of this lead.")
 
 
 @strawberry.type(description="A stretch of a sequence that was looked at; t_index first … last, inclusive.")

@@ -22,7 +22,8 @@ from graph.queries.leases import Lease, fence
 from graph.queries.numbers import finite
 from graph.queries.rows import native
 from graph.queries.states import NewState
-from graph.queries.violations import NewViolation, add_violations
+from graph.queries.violations import NewViolation, ViolationRow, add_violations
+from graph.queries.violations import violations as violations_of
 
 SCORES = ("fidelity", "vrmse", "persistence", "rmse", "energy_error")
 """What ESTIMATES may carry; `persistence` is the VRMSE of persistence on the same pair."""
@@ -69,17 +70,25 @@ class PredictionRow:
 
     uid: str
     domain: str
-    # uid of the snapshot it starts from, of the checkpoint, of the run
+    # uid of the snapshot it starts from, of the checkpoints (several: an ensemble), of the run
     start: str
-    checkpoint: str
+    checkpoints: tuple[str, ...]
     run: str
     steps: int
+    # over how many members its mean is
     members: int
     forcing: str
     # laws that its steps break, each counted; None where it was never checked
     violation_count: int | None
     created_at: datetime
     states: tuple[PredictedRow, ...]
+    # the laws themselves, by lead
+    violations: tuple[ViolationRow, ...]
+
+    @property
+    def checkpoint(self) -> str:
+        """The first of them, which mostly is the only one."""
+        return self.checkpoints[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,8 @@ async def record_prediction(
     *,
     start: str,
     checkpoint: str,
+    others: Sequence[str] = (),
+    members: int | None = None,
     forcing: Literal["frozen", "recorded"],
     dt: float,
     states: Sequence[NewPredicted],
@@ -107,12 +118,13 @@ async def record_prediction(
 ) -> str:
     """Write a prediction from `start` with all its states and the laws that they break; its uid.
 
-    `violations` is None where nobody checked. A run makes one prediction per start and checkpoint: a second call
-    returns the first one's uid and adds nothing.
+    `others` are the further checkpoints of an ensemble; `members` says over how many members the mean is, where their
+    states are not kept; `violations` is None where nobody checked. A run makes one prediction per start and checkpoint:
+    a second call returns the first one's uid and adds nothing.
     ESTIMATES leads to the true snapshots that the graph has, with their `scores` (by lead) where given.
     Raises LeaseLost, NotFound for start or checkpoint, GraphError unless the leads of each member are 1 … steps.
     """
-    steps, members = _check(states)
+    steps, kept = _check(states)
     uid = identity.event_uid()
     rows = [
         {
@@ -137,10 +149,13 @@ async def record_prediction(
             start=start,
             checkpoint=checkpoint,
             uid=uid,
-            properties={"steps": steps, "members": members, "forcing": forcing, **estimates[0]["copy"]},
+            properties={"steps": steps, "members": members or kept, "forcing": forcing, **estimates[0]["copy"]},
         )
         if await result.single() is None:
             raise NotFound("start or Checkpoint", f"{start} / {checkpoint}", next_step="Ingest and train them first.")
+        found = [record["uid"] async for record in await tx.run(_ADD_CHECKPOINTS, uid=uid, checkpoints=list(others))]
+        if missing := sorted(set(others) - set(found)):
+            raise NotFound("Checkpoint", missing[0], next_step="Train it first.")
         await (await tx.run(_ADD_STATES, uid=uid, dt=dt, rows=rows)).consume()
         await (await tx.run(_CHAIN, uid=uid, rows=rows)).consume()
         if violations is not None:
@@ -177,7 +192,12 @@ async def prediction(gateway: Gateway, uid: str, *, limit: int = 10_000) -> Pred
     """The prediction of this uid with its states by lead; raises NotFound."""
     row = await _row(gateway, uid)
     states = [native(state["state"]) for state in await gateway.read(_STATES, uid=uid, limit=limit)]
-    return PredictionRow(states=tuple(PredictedRow(**state) for state in states), **row)
+    row["checkpoints"] = tuple(row["checkpoints"])
+    return PredictionRow(
+        states=tuple(PredictedRow(**state) for state in states),
+        violations=tuple(await violations_of(gateway, uid)),
+        **row,
+    )
 
 
 async def predictions_of_run(gateway: Gateway, run_uid: str, *, limit: int = 1000) -> list[str]:
@@ -237,6 +257,14 @@ CREATE (p)-[:WAS_GENERATED_BY]->(r)
 RETURN p.uid AS uid
 """
 
+_ADD_CHECKPOINTS: LiteralString = """
+MATCH (p:Prediction {uid: $uid})
+UNWIND $checkpoints AS checkpoint
+MATCH (c:Checkpoint {uid: checkpoint})
+MERGE (p)-[:BY]->(c)
+RETURN c.uid AS uid
+"""
+
 _ADD_STATES: LiteralString = """
 MATCH (p:Prediction {uid: $uid})-[:FROM]->(start:EnergySnapshot)-[:IN_DOMAIN]->(d:Domain)
 UNWIND $rows AS row
@@ -280,10 +308,9 @@ ORDER BY prediction, lead LIMIT $limit
 
 _GET: LiteralString = """
 MATCH (p:Prediction {uid: $uid})-[:FROM]->(start:EnergySnapshot)
-MATCH (p)-[:BY]->(c:Checkpoint)
 MATCH (p)-[:WAS_GENERATED_BY]->(r:Run)
 RETURN p {.uid, .domain, .steps, .members, .forcing, .violation_count, .created_at, start: start.uid,
-  checkpoint: c.uid, run: r.uid} AS prediction
+  checkpoints: COLLECT {MATCH (p)-[:BY]->(c:Checkpoint) RETURN c.uid ORDER BY c.uid}, run: r.uid} AS prediction
 LIMIT 1
 """
 

@@ -24,14 +24,20 @@ class Forcing(StrEnum):
 
 
 def command(
-    checkpoint: Annotated[str, typer.Option(help="The checkpoint that predicts.")],
-    snapshot: Annotated[str | None, typer.Argument(metavar="SNAPSHOT", help="The snapshot to start from.")] = None,
+    checkpoint: Annotated[
+        list[str], typer.Option(help="The checkpoint that predicts; several predict together, as an ensemble.")
+    ],
+    snapshots: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SNAPSHOT", help="The snapshot to start from; several are a batch.", show_default=False),
+    ] = None,
     sequence: Annotated[str | None, typer.Option(help="In place of SNAPSHOT: a frame of this sequence.")] = None,
     at: Annotated[str | None, typer.Option(help="Which frame: a t_index or an ISO time; default: the last.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="How far ahead.")] = 1,
     forcing: Annotated[
         Forcing, typer.Option(help="External inputs: held as at the start, or as they were recorded (an oracle).")
     ] = Forcing.FROZEN,
+    members: Annotated[bool, typer.Option("--members", help="Keep each member's states beside the mean.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Predict again, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
@@ -39,16 +45,22 @@ def command(
     """Predict the fields that follow a snapshot, and score them where the truth is known.
 
     Example: fieldgraph predict --sequence 4b0f… --at 2019-03-25T00:00 --checkpoint 9c1e… --steps 12
+
+    Example: fieldgraph predict 6857… 0c2a… --checkpoint 9c1e… --checkpoint 77d0… --steps 6 --json
     """
-    if (snapshot is None) == (sequence is None):
-        got = "neither" if snapshot is None else "both"
+    if bool(snapshots) == (sequence is not None):
+        got = "both" if snapshots else "neither"
         fail(GraphError("BAD_OPTIONS", f"expected a snapshot or a --sequence, got {got}.", next_step="Give one."))
 
     async def predict() -> dict[str, Any]:
         async with opened() as services:
-            start = snapshot or await _frame(services, sequence or "", at)
             request = PredictionRequest(
-                checkpoint=checkpoint, snapshot=start, steps=steps, forcing=forcing.value, force=force
+                checkpoints=tuple(checkpoint),
+                starts=tuple(snapshots or ()) or (await _frame(services, sequence or "", at),),
+                steps=steps,
+                forcing=forcing.value,
+                members=members,
+                force=force,
             )
             return await _predict(services, request, detach)
 
@@ -74,8 +86,11 @@ async def _predict(services: Services, request: PredictionRequest, detach: bool)
     if detach:
         return queued(submitted)
     done = await finish(services, submitted)
-    (uid,) = await prediction.predictions_of_run(services.gateway, done.uid)
-    return {"run": done.uid, **_shown(await prediction.prediction(services.gateway, uid))}
+    uids = await prediction.predictions_of_run(services.gateway, done.uid, limit=len(request.starts))
+    rows = {row.start: row for row in [await prediction.prediction(services.gateway, uid) for uid in uids]}
+    shown = [_shown(rows[start]) for start in dict.fromkeys(request.starts)]
+    # one start is the object itself, as it ever was
+    return {"run": done.uid, **(shown[0] if len(shown) == 1 else {"predictions": shown})}
 
 
 def _shown(row: PredictionRow) -> dict[str, Any]:
@@ -83,9 +98,12 @@ def _shown(row: PredictionRow) -> dict[str, Any]:
         "prediction": row.uid,
         "start": row.start,
         "checkpoint": row.checkpoint,
+        "checkpoints": row.checkpoints,
+        "members": row.members,
         "steps": [
             {
                 "lead": state.lead,
+                "member": state.member,
                 "t": state.t,
                 "valid_time": state.valid_time,
                 "snapshot": state.uid,
@@ -95,11 +113,18 @@ def _shown(row: PredictionRow) -> dict[str, Any]:
             }
             for state in row.states
         ],
+        "violation_count": row.violation_count,
+        "violations": [
+            {"law": one.law, "lead": one.lead, "member": one.member, "value": one.value, "limit": one.limit}
+            for one in row.violations
+        ],
     }
 
 
 def _text(result: dict[str, Any]) -> str:
     """A line for each lead; scores only where the truth is known."""
+    if "predictions" in result:
+        return "\n\n".join(_text(one) for one in result["predictions"])
     if "steps" not in result:
         return queued_text(result)
     lines = [
@@ -111,4 +136,8 @@ def _text(result: dict[str, Any]) -> str:
         scores = (step.get("fidelity"), step.get("vrmse"))
         fidelity, vrmse = ("–" if score is None else f"{score:.4f}" for score in scores)
         lines.append(f"{step['lead']:>4}  {time:20}  {fidelity:>8}  {vrmse:>8}  {step['snapshot']}")
+    for one in result.get("violations", ()):
+        whose = "" if one["member"] is None else f" of member {one['member']}"
+        got = "not finite" if one["value"] is None else f"{one['value']:.3g}"
+        lines.append(f"law of {one['law']} broken at lead {one['lead']}{whose}: {got}, allowed {one['limit']:.3g}")
     return "\n".join(lines)

@@ -6,9 +6,11 @@ from typing import cast
 
 import strawberry
 
+from graph.errors import GraphError
 from graph.queries import runs
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
+from resolvers.graphql.coordination import CouplingMutation
 from resolvers.services import submission, uploads
 from schema.described import described
 from schema.fields import Sequence
@@ -17,7 +19,7 @@ from schema.results import CancelResult, EvaluateResult, GenerateResult, IngestA
 
 
 @strawberry.type(description="Asks for work; the answer is a run in state QUEUED, or why there is none.")
-class Mutation:
+class Mutation(CouplingMutation):
     @described("Train a predictor of the next field.")
     async def train(self, info: Info, input: TrainInput) -> TrainResult:
         request = submission.TrainingRequest(
@@ -30,6 +32,7 @@ class Mutation:
             seed=input.seed,
             split=input.split.value if input.split else None,
             gap=input.gap,
+            settings=cast("dict[str, object]", input.settings or {}),
             force=input.force,
         )
         row = await submission.submit_training(info.context.services, request)
@@ -38,10 +41,11 @@ class Mutation:
     @described("Predict the fields that follow a snapshot.")
     async def predict(self, info: Info, input: PredictInput) -> PredictResult:
         request = submission.PredictionRequest(
-            checkpoint=input.checkpoint,
-            snapshot=input.snapshot,
+            checkpoints=_one_or_many("checkpoint", input.checkpoint, input.checkpoints),
+            starts=_one_or_many("snapshot", input.snapshot, input.starts),
             steps=input.steps,
             forcing=input.forcing.value,
+            members=input.members,
             force=input.force,
         )
         row = await submission.submit_prediction(info.context.services, request)
@@ -56,6 +60,11 @@ class Mutation:
             begin=input.begin,
             end=input.end,
             stride=input.stride,
+            horizon=input.horizon,
+            windows=tuple(input.windows),
+            forcing=input.forcing.value if input.forcing else None,
+            rollouts=input.rollouts,
+            drift=input.drift,
             force=input.force,
         )
         row = await submission.submit_evaluation(info.context.services, request)
@@ -92,3 +101,11 @@ class Mutation:
         )
         report = await uploads.ingest_uploads(info.context.services, request)
         return cast("IngestArraysResult", await info.context.catalog.one(Sequence, report.sequence))
+
+
+def _one_or_many(name: str, one: str | None, many: list[strawberry.ID]) -> tuple[str, ...]:
+    """What is asked for by one name or by a list."""
+    if (one is None) == (not many):
+        got = "neither" if one is None else "both"
+        raise GraphError("BAD_REQUEST", f"expected either a {name} or a list of them, got {got}.")
+    return tuple(many) if one is None else (one,)

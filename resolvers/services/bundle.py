@@ -77,10 +77,9 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Manifest:
         for path, facts in _found(folder, without=TRAINING).items()
         if path != MANIFEST
     }
-    made = Manifest(**{**manifest, "format": FORMAT, "files": listed})
-    said = asdict(made)
+    said = asdict(Manifest(**{**manifest, "format": FORMAT, "files": listed}))
     write_json(folder / MANIFEST, {**said, "sha256": digest(said)})
-    return made
+    return read_manifest(folder)
 
 
 def read_bundle(folder: Path) -> Manifest:

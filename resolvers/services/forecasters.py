@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from graph.queries.training import CheckpointRow
 from nvp.atlas.store import ArrayStore
+from nvp.errors import FieldError
 from nvp.prediction.forecaster import Forecaster, load_forecaster
 
 LOADED = 8  # checkpoints in memory; the largest network takes 35 MB
+
+
+def forecaster_of_all(store: ArrayStore, checkpoints: Sequence[CheckpointRow]) -> Forecaster:
+    """One checkpoint's forecaster, or the ensemble of several networks; raises FieldError as `forecaster_of`."""
+    found = [forecaster_of(store, checkpoint) for checkpoint in checkpoints]
+    if len(found) == 1:
+        return found[0]
+    from nvp.prediction.rollout import Ensemble, Rollout  # JAX: ridge does without
+
+    members = [one for one in found if isinstance(one, Rollout)]
+    if len(members) < len(found):
+        raise FieldError("BAD_ENSEMBLE", "expected networks in an ensemble, got ridge.", next_step="Leave it out.")
+    return Ensemble(members)
 
 
 def forecaster_of(store: ArrayStore, checkpoint: CheckpointRow) -> Forecaster:

@@ -6,9 +6,10 @@ again, over the same data and with the same code, is the same run, unless the re
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,97 +18,45 @@ from graph.errors import GraphError
 from graph.identity import digest
 from graph.queries import runs, splits, timeline, training
 from graph.queries.runs import RunRow
-from graph.queries.splits import Part, Role
+from graph.queries.splits import Part
 from graph.queries.timeline import SequenceRow
 from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.kinds import configure_kind
+from nvp.prediction.windows import WELL_WINDOWS, window_of
 from resolvers.poke import poke
 from resolvers.services.context import Services
+from resolvers.services.requests import EvaluationRequest, GenerationRequest, PredictionRequest, TrainingRequest
 from resolvers.services.settings import training_settings
 from resolvers.services.splitting import Kind, split
 from resolvers.services.version import code_version
 
+__all__ = [
+    "DAY_SECONDS",
+    "MAX_SEQUENCES",
+    "EvaluationRequest",
+    "GenerationRequest",
+    "PredictionRequest",
+    "TrainingRequest",
+    "check_training",
+    "split_name",
+    "submit_evaluation",
+    "submit_generation",
+    "submit_prediction",
+    "submit_training",
+    "t_index",
+    "training_config",
+]
+
 ModelSize = Literal["ridge", "tiny", "small", "base"]
 MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
+MAX_STARTS = 1000  # of one prediction run, and states over all of them
+MAX_STATES = 10_000
+MAX_MEMBERS = 16  # checkpoints of an ensemble
 MAX_HISTORY = 4  # frames that a model sees
 MAX_SEQUENCES = 10_000  # of one generation
 DAY_SECONDS = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRequest:
-    """Train a predictor on a domain's sequences, or on those that are named."""
-
-    domain: str | None = None
-    sequences: tuple[str, ...] = ()
-    model: str = "tiny"
-    # passes over the training part; None: as the model's size has it
-    epochs: int | None = None
-    # wall-clock budget in seconds, compilation included; None: no budget
-    seconds: float | None = None
-    # frames that the model sees, 1 … 4; None: as the model's size has it
-    history: int | None = None
-    # root of everything random, >= 0
-    seed: int = 0
-    # by blocks of time or by whole sequences; None: by sequence where there are at least three
-    split: Kind | None = None
-    # frames between two parts of one series; None: a day where it has a calendar, else none
-    gap: int | None = None
-    # what else differs from the defaults of a network's training, by name of `TrainingConfig`
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    # a new run even where the same was asked before
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionRequest:
-    """Continue a snapshot by `steps` with a checkpoint."""
-
-    checkpoint: str
-    snapshot: str
-    # leads 1 … steps
-    steps: int = 1
-    # external inputs held as at the start, or taken from the record (an oracle)
-    forcing: Literal["frozen", "recorded"] = "frozen"
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRequest:
-    """Score checkpoints, beside the baselines, on sequences or on a role of the split they were trained with."""
-
-    # several are rng seeds of one configuration: their scores are averaged
-    checkpoints: tuple[str, ...]
-    # empty: those of the split
-    sequences: tuple[str, ...] = ()
-    # train, val or test; None: test where no sequence is named, else the whole range
-    split_role: Role | None = None
-    # range of the frames: a t_index or an ISO time, both inclusive
-    begin: str | None = None
-    end: str | None = None
-    # score each n-th start, >= 1
-    stride: int = 1
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationRequest:
-    """Generate sequences of a domain: simulate them, or perturb a pattern from step to step."""
-
-    domain: str
-    # pde or perturbation
-    kind: str = "pde"
-    # a grid with a name, such as native or seeds; None: as `settings` say
-    preset: str | None = None
-    # how many
-    sequences: int = 1
-    # root of everything random, >= 0
-    seed: int = 0
-    # what differs from the defaults (scale, steps, dt, …)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    force: bool = False
 
 
 async def submit_training(services: Services, request: TrainingRequest) -> RunRow:
@@ -168,32 +117,53 @@ def split_name(domain: str, kind: Kind, sequences: int) -> str:
 
 
 async def submit_prediction(services: Services, request: PredictionRequest) -> RunRow:
-    """Queue a prediction; raises GraphError where checkpoint or snapshot is missing or they do not fit."""
+    """Queue a prediction; raises GraphError where a checkpoint or snapshot is missing or they do not fit together."""
     _between("steps", request.steps, 1, MAX_STEPS)
     _one_of("forcing", request.forcing, ("frozen", "recorded"))
-    checkpoint = await training.checkpoint(services.gateway, request.checkpoint)
-    snapshot = await timeline.snapshot(services.gateway, request.snapshot)
-    if snapshot.sequence is None:
+    wanted, starts = tuple(dict.fromkeys(request.checkpoints)), tuple(dict.fromkeys(request.starts))
+    _between("number of checkpoints", len(wanted), 1, MAX_MEMBERS)
+    _between("number of starts", len(starts), 1, MAX_STARTS)
+    if len(starts) * request.steps > MAX_STATES:
         raise GraphError(
-            "NOT_IN_SEQUENCE",
-            f"expected a snapshot of a sequence, got {snapshot.uid}, which is itself predicted.",
-            next_step="Start from an observed or simulated snapshot and ask for more steps.",
+            "BAD_REQUEST",
+            f"expected at most {MAX_STATES} states of one prediction run, got {len(starts)} starts × {request.steps} "
+            "steps.",
+            next_step="Ask for them in several runs.",
         )
-    _same("domain", checkpoint.model.domain, snapshot.domain, next_step="Choose a checkpoint of this domain.")
+    checkpoints = [await training.checkpoint(services.gateway, uid) for uid in wanted]
+    for other in checkpoints[1:]:
+        _same(
+            "domain", checkpoints[0].model.domain, other.model.domain, next_step="Ensemble checkpoints of one domain."
+        )
+    if len(checkpoints) > 1 and any(one.model.architecture == "ridge" for one in checkpoints):
+        raise GraphError("BAD_ENSEMBLE", "expected networks in an ensemble, got ridge.", next_step="Leave it out.")
+    snapshots = await asyncio.gather(*(timeline.snapshot(services.gateway, uid) for uid in starts))
+    for snapshot in snapshots:
+        if snapshot.sequence is None:
+            raise GraphError(
+                "NOT_IN_SEQUENCE",
+                f"expected a snapshot of a sequence, got {snapshot.uid}, which is itself predicted.",
+                next_step="Start from an observed or simulated snapshot and ask for more steps.",
+            )
+        _same("domain", checkpoints[0].model.domain, snapshot.domain, next_step="Choose a checkpoint of this domain.")
     config = {
-        "checkpoint": checkpoint.uid,
-        "snapshot": snapshot.uid,
+        "checkpoints": [checkpoint.uid for checkpoint in checkpoints],
+        "starts": [snapshot.uid for snapshot in snapshots],
         "steps": request.steps,
         "forcing": request.forcing,
+        "members": request.members,
     }
     return await _submit(
         services,
         kind="prediction",
         capability="interactive",
         config=config,
-        data=[snapshot.sha256],
+        data=[snapshot.sha256 for snapshot in snapshots],
         rng_seed=0,
-        inputs=[(checkpoint.uid, "checkpoint"), (snapshot.uid, "start")],
+        inputs=[
+            *((checkpoint.uid, "checkpoint") for checkpoint in checkpoints),
+            *((snapshot.uid, "start") for snapshot in snapshots),
+        ],
         force=request.force,
     )
 
@@ -203,6 +173,12 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
     if not request.checkpoints:
         raise GraphError("BAD_REQUEST", "expected at least one checkpoint, got none.")
     _at_least("stride", request.stride, 1)
+    _between("horizon", request.horizon, 1, MAX_STEPS)
+    _between("drift", request.drift, 0, MAX_STEPS)
+    _at_least("rollouts", request.rollouts, 1)
+    if request.forcing is not None:
+        _one_of("forcing", request.forcing, ("frozen", "recorded"))
+    windows = [window_of(text) for text in request.windows]
     checkpoints = [await training.checkpoint(services.gateway, uid) for uid in dict.fromkeys(request.checkpoints)]
     model = checkpoints[0].model
     for other in checkpoints[1:]:
@@ -215,6 +191,11 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
         "checkpoints": [checkpoint.uid for checkpoint in checkpoints],
         "parts": [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in parts],
         "stride": request.stride,
+        "horizon": max(request.horizon, *(last for _, last in windows), 1),
+        "windows": [list(window) for window in windows or WELL_WINDOWS],
+        "forcing": request.forcing,
+        "rollouts": request.rollouts,
+        "drift": request.drift,
     }
     return await _submit(
         services,

@@ -49,6 +49,9 @@ async def test_prediction_evaluation_and_generation_are_queued(operator: httpx.A
     start = {"checkpoint": world.checkpoints[1], "snapshot": world.snapshots[20], "steps": 2}
     predicted = await result(operator, PREDICT, input=start)
     assert (predicted["__typename"], predicted["state"]) == ("PredictionRun", "QUEUED")
+    several = {"checkpoints": world.checkpoints[1:], "starts": world.snapshots[20:23], "steps": 2, "members": True}
+    together = await result(operator, PREDICT, input=several)
+    assert sorted(use["role"] for use in together["inputs"]) == ["checkpoint", "start", "start", "start"]
     evaluated = await result(operator, EVALUATE, input={"checkpoints": [world.checkpoints[1]]})
     assert (evaluated["__typename"], evaluated["state"]) == ("EvaluationRun", "QUEUED")
     generated = await result(operator, GENERATE, input={"domain": "fluid_dynamics", "sequences": 2, "seed": 5})
@@ -64,6 +67,9 @@ async def test_prediction_evaluation_and_generation_are_queued(operator: httpx.A
         (TRAIN, {"domain": "surface_temperature"}, "InvalidInput", "NO_SEQUENCES"),
         (TRAIN, {"domain": "fluid_dynamics", "epochs": 0}, "InvalidInput", "BAD_REQUEST"),
         (PREDICT, {"checkpoint": "none", "snapshot": "none"}, "NotFound", "NOT_FOUND"),
+        (PREDICT, {"checkpoint": "a", "checkpoints": ["b"], "snapshot": "s"}, "InvalidInput", "BAD_REQUEST"),
+        (PREDICT, {"checkpoint": "a"}, "InvalidInput", "BAD_REQUEST"),
+        (TRAIN, {"domain": "fluid_dynamics", "settings": {"batches": 1}}, "InvalidInput", "BAD_SETTING"),
         (EVALUATE, {"checkpoints": []}, "InvalidInput", "BAD_REQUEST"),
         (GENERATE, {"domain": "alchemy"}, "InvalidInput", "UNKNOWN_DOMAIN"),
     ],

@@ -69,7 +69,7 @@ async def scored(services: Services, checkpoint: str) -> dict[str, Any]:
 
 async def predicted(services: Services, checkpoint: str, row: SequenceRow, *, at: int, steps: int) -> Any:
     (frame,) = await timeline.frames(services.gateway, row.uid, at, at)
-    request = PredictionRequest(checkpoint=checkpoint, snapshot=frame.uid, steps=steps)
+    request = PredictionRequest(checkpoints=(checkpoint,), starts=(frame.uid,), steps=steps)
     run = await worked(services, await submit_prediction(services, request))
     (uid,) = await prediction.predictions_of_run(services.gateway, run.uid)
     return await prediction.prediction(services.gateway, uid)

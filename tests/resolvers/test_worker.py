@@ -102,14 +102,20 @@ async def test_two_workers_share_what_there_is(services: Services) -> None:
     frames = await timeline.frames(services.gateway, sequence, 5, 24)
     wanted = [
         await submit_prediction(
-            services, PredictionRequest(checkpoint=str(model.best_checkpoint), snapshot=frame.uid, steps=2)
+            services, PredictionRequest(checkpoints=(str(model.best_checkpoint),), starts=(frame.uid,), steps=2)
         )
         for frame in frames
     ]
     bad = await runs.submit(
         services.gateway,
         kind="prediction",
-        config={"checkpoint": "nothing", "snapshot": frames[0].uid, "steps": 1, "forcing": "frozen"},
+        config={
+            "checkpoints": ["nothing"],
+            "starts": [frames[0].uid],
+            "steps": 1,
+            "forcing": "frozen",
+            "members": False,
+        },
         capability="interactive",
         dedup_key=None,
         rng_seed=0,

@@ -49,6 +49,7 @@ async def test_training_writes_model_epoch_and_checkpoint(services: Services) ->
     assert model.code_version.startswith("0.")
     assert model.parameter_count is not None
     assert model.parameter_count > 25
+    assert (model.recipe, len(model.data_digest or "")) == (None, 64)
     (checkpoint,) = await training.checkpoints(services.gateway, model.uid)
     assert checkpoint.uid == model.best_checkpoint
     assert checkpoint.val_fidelity is not None
@@ -72,7 +73,7 @@ async def test_a_prediction_is_chained_and_scored(services: Services) -> None:
     (sequence, *_) = await ingest_carried(services, sequences=3)
     model = await _trained(services)
     frames = await _snapshots(services, sequence)
-    request = PredictionRequest(checkpoint=str(model.best_checkpoint), snapshot=frames[-3], steps=4)
+    request = PredictionRequest(checkpoints=(str(model.best_checkpoint),), starts=(frames[-3],), steps=4)
     run = await worked(services, await submit_prediction(services, request))
     (uid,) = await prediction.predictions_of_run(services.gateway, run.uid)
     made = await prediction.prediction(services.gateway, uid)
@@ -99,7 +100,7 @@ async def test_predictions_that_arrive_together_are_one_batch(
     wanted = [(frames[10], 2), (frames[20], 2), (frames[30], 2), (frames[0], 2), (frames[12], 3)]
     together = []
     for snapshot, steps in wanted:
-        request = PredictionRequest(checkpoint=checkpoint, snapshot=snapshot, steps=steps)
+        request = PredictionRequest(checkpoints=(checkpoint,), starts=(snapshot,), steps=steps)
         run = await leased(services, await submit_prediction(services, request))
         together.append((run, Task(services.gateway, run)))
     together[1][1].cancel()
@@ -113,7 +114,7 @@ async def test_predictions_that_arrive_together_are_one_batch(
     assert names == ["NoneType", "Cancelled", "NoneType", "GraphError", "NoneType"]
     # and each says the same as it would alone
     (uid,) = await prediction.predictions_of_run(services.gateway, together[2][0].uid)
-    alone = PredictionRequest(checkpoint=checkpoint, snapshot=frames[30], steps=2, force=True)
+    alone = PredictionRequest(checkpoints=(checkpoint,), starts=(frames[30],), steps=2, force=True)
     run = await worked(services, await submit_prediction(services, alone))
     (single,) = await prediction.predictions_of_run(services.gateway, run.uid)
     one, other = [await prediction.prediction(services.gateway, each) for each in (uid, single)]
@@ -128,7 +129,7 @@ async def test_a_repeated_attempt_predicts_nothing_twice(services: Services) -> 
     checkpoint = str((await _trained(services)).best_checkpoint)
     start = (await _snapshots(services, sequence))[5]
     run = await leased(
-        services, await submit_prediction(services, PredictionRequest(checkpoint=checkpoint, snapshot=start))
+        services, await submit_prediction(services, PredictionRequest(checkpoints=(checkpoint,), starts=(start,)))
     )
     for _ in range(2):
         await predicting.execute(services, run, Task(services.gateway, run))
@@ -139,7 +140,7 @@ async def test_a_worker_that_lost_its_lease_writes_nothing(services: Services) -
     (sequence, *_) = await ingest_carried(services, sequences=3)
     checkpoint = str((await _trained(services)).best_checkpoint)
     start = (await _snapshots(services, sequence))[5]
-    submitted = await submit_prediction(services, PredictionRequest(checkpoint=checkpoint, snapshot=start))
+    submitted = await submit_prediction(services, PredictionRequest(checkpoints=(checkpoint,), starts=(start,)))
     run = await leased(services, submitted, lease_seconds=0.05)
     await asyncio.sleep(0.1)
     assert await runs.reap(services.gateway, max_attempts=3) == 1

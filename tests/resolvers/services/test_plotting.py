@@ -75,7 +75,7 @@ async def test_a_prediction_beside_the_truth(services: Services, tmp_path: Path)
     frames = await timeline.frames(services.gateway, sequence, 0, 47)
 
     async def predicted(start: int) -> str:
-        request = PredictionRequest(checkpoint=str(model.best_checkpoint), snapshot=frames[start].uid, steps=4)
+        request = PredictionRequest(checkpoints=(str(model.best_checkpoint),), starts=(frames[start].uid,), steps=4)
         done = await worked(services, await submit_prediction(services, request))
         return (await prediction.predictions_of_run(services.gateway, done.uid))[0]
 

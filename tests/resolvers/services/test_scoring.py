@@ -41,7 +41,7 @@ async def test_truth_that_comes_later_is_scored_when_it_comes(services: Services
     assert model is not None
     growing = await _ingest(services, 0, 20)
     (last,) = await timeline.frames(services.gateway, growing, 19, 19)
-    request = PredictionRequest(checkpoint=str(model.best_checkpoint), snapshot=last.uid, steps=3)
+    request = PredictionRequest(checkpoints=(str(model.best_checkpoint),), starts=(last.uid,), steps=3)
     run = await worked(services, await submit_prediction(services, request))
     assert [state.truth for state in await _states(services, run.uid)] == [None, None, None]
 

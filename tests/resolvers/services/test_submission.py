@@ -173,9 +173,9 @@ async def test_a_begin_that_is_no_time_is_refused(services: Services, text: str)
 
 async def test_bad_predictions_and_evaluations(services: Services) -> None:
     with pytest.raises(GraphError, match="steps within 1 … 1000"):
-        await submit_prediction(services, PredictionRequest(checkpoint="c", snapshot="s", steps=0))
+        await submit_prediction(services, PredictionRequest(checkpoints=("c",), starts=("s",), steps=0))
     with pytest.raises(NotFound, match="Checkpoint"):
-        await submit_prediction(services, PredictionRequest(checkpoint="c", snapshot="s"))
+        await submit_prediction(services, PredictionRequest(checkpoints=("c",), starts=("s",)))
     with pytest.raises(GraphError, match="at least one checkpoint"):
         await submit_evaluation(services, EvaluationRequest(checkpoints=()))
     with pytest.raises(NotFound, match="Checkpoint"):
