@@ -23,8 +23,9 @@ from nvp.prediction.drift import rollout_drift
 from nvp.prediction.forecaster import Forcing, Forecast, Forecaster, Window, continuation, truth, windows
 from nvp.prediction.measures import Seen
 from nvp.prediction.report import Evaluation
-from nvp.prediction.spans import WELL_WINDOWS, spans_of
+from nvp.prediction.spans import spans_of
 from nvp.prediction.tally import MODEL, Climatology, Tally
+from nvp.prediction.windows import WELL_WINDOWS
 from nvp.thermo.bootstrap import blocks_of_series
 
 __all__ = ["Evaluation", "evaluate"]

@@ -10,25 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nvp.errors import FieldError
 from nvp.prediction.forecaster import Forcing
 from nvp.prediction.report import BASELINES, KNOWN_PHYSICS, Span
 from nvp.prediction.tally import MODEL, Tally
 from nvp.thermo.apebench_metrics import geometric_mean
-
-WELL_WINDOWS = ((6, 12), (13, 30))
-
-
-def window_of(text: str) -> tuple[int, int]:
-    """(6, 12) out of "6:12"; raises `FieldError`."""
-    first, colon, last = text.partition(":")
-    if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise FieldError(
-            "BAD_WINDOW",
-            f"expected a window of steps such as 6:12 (leads 7 … 12), got {text!r}.",
-            next_step="Count steps from 0, the second number not included.",
-        )
-    return int(first), int(last)
 
 
 def spans_of(

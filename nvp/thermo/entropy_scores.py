@@ -14,6 +14,10 @@ from jaxtyping import Float, Float64
 from nvp.atlas.entropy import spatial_entropy
 
 
+# share of the entropy of a float32 field below which its change is rounding
+ROUNDING = 1e-7
+
+
 def entropy_of(fields: Float[np.ndarray, "n h w c"]) -> Float64[np.ndarray, "n"]:
     """Spatial entropy of each field in nats; a negative cell counts as empty."""
     found: Float64[np.ndarray, "n"] = spatial_entropy(np.maximum(fields, 0).astype(np.float64))
@@ -29,6 +33,7 @@ def entropy_error(predicted: Float64[np.ndarray, "n"], truth: Float64[np.ndarray
 def entropy_change_error(
     predicted: Float64[np.ndarray, "n"], truth: Float64[np.ndarray, "n"], origin: Float64[np.ndarray, "n"]
 ) -> float:
-    """Σ|S_P − S_T| / Σ|S_T − S_O| over the pairs, from the entropies; NaN where no entropy changes."""
+    """Σ|S_P − S_T| / Σ|S_T − S_O| over the pairs, from the entropies; NaN where they change by rounding only."""
     change = float(np.abs(truth - origin).sum())
-    return float(np.abs(predicted - truth).sum()) / change if change > 0 else float("nan")
+    moves = change > ROUNDING * float(np.abs(truth).sum())
+    return float(np.abs(predicted - truth).sum()) / change if moves else float("nan")

@@ -8,7 +8,7 @@ import pytest
 from nvp.errors import FieldError
 from nvp.prediction.baselines import LinearExtrapolation, Persistence
 from nvp.prediction.evaluation import evaluate
-from nvp.prediction.spans import window_of
+from nvp.prediction.windows import window_of
 from tests.nvp.fields import fluid_series
 
 SERIES = [fluid_series(seed=1)]

@@ -26,3 +26,4 @@ def test_persistence_agrees_but_is_wrong_about_the_whole_change() -> None:
     assert entropy_change_error(truth, truth, origin) == 0
     assert entropy_change_error(origin + 0.002, truth, origin) == pytest.approx(0.5)
     assert np.isnan(entropy_change_error(origin, origin, origin))
+    assert np.isnan(entropy_change_error(truth, origin + 1e-9, origin))
