@@ -20,6 +20,8 @@ class LossConfig:
 
     # the metric itself: sqrt(Σ‖P − T‖²/Σ‖T − O‖²)
     fidelity: float = 1.0
+    # the same of each pair, averaged
+    pairs: float = 0.0
     # likelihood of the log-variance
     variance: float = 0.02
     # None: the likelihood teaches the variance only. 0 … 1: it teaches the mean too, each cell weighted by σ^(2·beta)
@@ -55,7 +57,7 @@ class LossConfig:
         return {name: getattr(self, name) for name in TERMS if getattr(self, name)}
 
 
-TERMS = ("fidelity", "variance", "mse", "conservation", "entropy", "gradient", "spectral")
+TERMS = ("fidelity", "pairs", "variance", "mse", "conservation", "entropy", "gradient", "spectral")
 """Names of the terms, which are also the names of their weights."""
 
 

@@ -3,6 +3,7 @@
 O is the state the forecast starts from, P a prediction and T its truth, at one lead; of several leads the mean counts.
 
     fidelity      sqrt(Σ‖P − T‖²/Σ‖T − O‖²) over the batch: the metric itself, 1 − fidelity
+    pairs         mean over the examples of sqrt(‖P − T‖²/‖T − O‖²): one that hardly changes counts like the others
     variance      mean of ½ (log σ² + (P − T)²/σ²) less ½ log of the mean squared change (persistence's best is about ½)
     mse           mean of ((P − T)/m)², m the mean of |O|: of fields of unit mean the plain mean squared error
     conservation  |ΣP − ΣT|/ΣT, mean over the batch
@@ -33,6 +34,8 @@ from nvp.training.config import LossConfig
 
 # keeps ratios finite where nothing changes
 _TINY = 1e-37
+# share of the mean squared change of a batch below which a pair stands still
+_STILL = 1e-6
 # share of a field's variance below which a shell of its spectrum is rounding
 _FLOOR = 1e-6
 
@@ -69,6 +72,7 @@ def _terms(
 ) -> dict[str, Array]:
     terms: dict[str, Callable[[], Array]] = {
         "fidelity": lambda: relative_error(mean, truth, origin),
+        "pairs": lambda: pair_error(mean, truth, origin),
         "variance": lambda: likelihood(mean, log_var, truth, origin, beta=config.beta),
         "mse": lambda: squared_error(mean, truth, origin),
         "conservation": lambda: conservation(mean, truth),
@@ -86,6 +90,15 @@ def relative_error(predicted: Float[Array, "*n"], truth: Float[Array, "*n"], ori
     wrong, change = jnp.sum((predicted - truth) ** 2), jnp.sum((truth - origin) ** 2)
     # the square root's slope at 0 is infinite: a floor far below any error that matters
     return jnp.sqrt(wrong / (change + _TINY) + 1e-10)
+
+
+def pair_error(
+    predicted: Float[Array, "b h w c"], truth: Float[Array, "b h w c"], origin: Float[Array, "b h w c"]
+) -> Float[Array, ""]:
+    """Mean of sqrt(‖P − T‖²/‖T − O‖²); a pair that stands still is held against a small share of the mean change."""
+    axes = (1, 2, 3)
+    wrong, change = jnp.sum((predicted - truth) ** 2, axis=axes), jnp.sum((truth - origin) ** 2, axis=axes)
+    return jnp.mean(jnp.sqrt(wrong / (change + _STILL * jnp.mean(change) + _TINY) + 1e-10))
 
 
 def likelihood(

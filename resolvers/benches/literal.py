@@ -1,0 +1,113 @@
+"""The literal layout: parameters, memory and time of a training step on one grid; at 256² its shapes alone."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from resolvers.benches.suites import Report
+
+# the grid it was drawn for
+_DRAWN_FOR = 256
+_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteralBenchConfig:
+    """What is timed."""
+
+    scale: int = 64
+    batch: int = 8
+    # timed training steps, after one that warms up
+    steps: int = 10
+    seed: int = 0
+
+
+def bench_literal(config: LiteralBenchConfig, progress: Report) -> dict[str, Any]:
+    """Parameters on both grids, and time, operations and memory of a training step on the smaller one."""
+    import jax
+
+    from nvp.model.literal import sizes
+    from nvp.model.literal_config import LiteralConfig
+    from nvp.training.literal import first_literal_state, literal_predict, literal_step
+
+    progress("literal", 0.0, "shapes")
+    drawn = sizes(LiteralConfig(input_shape=(_DRAWN_FOR, _DRAWN_FOR)))
+    layout = LiteralConfig(input_shape=(config.scale, config.scale))
+    here = sizes(layout)
+    progress("literal", 0.1, "weights")
+    graph, state = first_literal_state(jax.random.key(config.seed), layout)
+    rng = np.random.default_rng(config.seed)
+    before, after = (
+        rng.lognormal(size=(config.batch, config.scale, config.scale, 1)).astype(np.float32) for _ in range(2)
+    )
+    boundaries = ("periodic", "periodic")
+    began = time.perf_counter()
+    step = literal_step.lower(graph, state, before, after, boundaries=boundaries).compile()
+    compile_seconds = time.perf_counter() - began
+    walls, cpu = [], 0.0
+    for number in range(config.steps + 1):
+        wall, spent = time.perf_counter(), time.process_time()
+        state, loss = step(state, before, after)
+        loss.total.block_until_ready()
+        if number:  # the first one touches its memory for the first time
+            walls.append(time.perf_counter() - wall)
+            cpu += time.process_time() - spent
+        progress("literal", 0.1 + 0.8 * number / config.steps, f"step {number}")
+    predict = literal_predict.lower(graph, state.params, state.statistics, before[:1], boundaries=boundaries).compile()
+    predict(state.params, state.statistics, before[:1])[0].block_until_ready()
+    began = time.perf_counter()
+    predict(state.params, state.statistics, before[:1])[0].block_until_ready()
+    single = time.perf_counter() - began
+    progress("literal", 1.0, "")
+    return {
+        "seed": config.seed,
+        "n": config.steps,
+        "batch": config.batch,
+        "results": {
+            f"{config.scale}": {
+                "parameters": here,
+                "weights_gib": _gib(here["total"]),
+                "step_ms": {"median": _ms(float(np.median(walls))), "min": _ms(min(walls)), "max": _ms(max(walls))},
+                "step_cpu_ms": _ms(cpu / config.steps),
+                "step_gflop": round(_flops(step) / 1e9, 2),
+                "step_memory_gib": _memory(step),
+                "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+                "compile_seconds": round(compile_seconds, 1),
+                "predict_ms": _ms(single),
+            },
+            f"{_DRAWN_FOR}": {
+                "parameters": drawn,
+                "weights_gib": _gib(drawn["total"]),
+                # weights, both moments of Adam and the gradient
+                "training_gib": round(4 * drawn["total"] * _BYTES / 2**30, 2),
+            },
+        },
+        "passed": True,
+    }
+
+
+def _flops(compiled: Any) -> float:
+    analysis = compiled.cost_analysis()
+    return float((analysis[0] if isinstance(analysis, list) else analysis).get("flops", float("nan")))
+
+
+def _memory(compiled: Any) -> float | None:
+    """Arguments, results and temporaries of one step; results that take the place of arguments count once."""
+    found = compiled.memory_analysis()
+    if found is None:
+        return None
+    size = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    return round(float(size - found.alias_size_in_bytes) / 2**30, 3)
+
+
+def _gib(parameters: int) -> float:
+    return round(parameters * _BYTES / 2**30, 3)
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 2)
