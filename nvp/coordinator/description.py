@@ -54,13 +54,13 @@ def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
         )
     places = {key: number for number, key in enumerate(keys)}
     return CouplingGraph(
-        modules=[Module(each["kind"], _arrays(each["params"]), each["term"]) for each in description["modules"]],
+        modules=[Module(each["kind"], _typed(each["params"]), each["term"]) for each in description["modules"]],
         couplings=[
             Coupling(
                 each["kind"],
                 _place(places, each, "from"),
                 _place(places, each, "to"),
-                each["params"],
+                _typed(each["params"]),
                 each["delta"],
                 each["term"],
             )
@@ -108,13 +108,15 @@ def _place(places: Mapping[str, int], coupling: Mapping[str, Any], end: str) -> 
     return places[coupling[end]]
 
 
-def _arrays(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists, as JSON and Neo4j have them, as tuples: a graph does not change."""
-    return {name: _frozen(value) for name, value in params.items()}
+def _typed(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON and Neo4j make of tuples and real numbers, lists and whole ones, as what they were."""
+    return {name: _value(value) for name, value in params.items()}
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(each) for each in value) if isinstance(value, list | tuple) else value
+def _value(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_value(each) for each in value)
+    return float(value) if type(value) is int else value
 
 
 def _real(name: str, value: Any) -> float:

@@ -1,4 +1,4 @@
-"""`fieldgraph coord`: the free-energy coordinator, put to the test."""
+"""`fieldgraph coord`: the free-energy coordinator, at work on coupling graphs and put to the test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from nvp.coordinator.config import MODES
 from nvp.errors import FieldError
+from resolvers.cli import coupling
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail
 
@@ -16,10 +17,16 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def _group() -> None:
-    """Put the free-energy coordinator to the test.
+    """Relax coupling graphs that are drawn in Neo4j, and put the coordinator to the test.
 
-    Example: fieldgraph coord fuzz --runs 1000 --json
+    Example: fieldgraph coord relax baseline --write-back
     """
+
+
+app.command()(coupling.show)
+app.command()(coupling.relax)
+app.command()(coupling.replay)
+app.command()(coupling.plot)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from nvp.coordinator.reference import reference_curvature, reference_energy, ref
 from nvp.errors import FieldError
 from resolvers.poke import poke
 from resolvers.services.context import Services
+from resolvers.services.settings import fitted
 from resolvers.services.version import code_version
 
 if TYPE_CHECKING:
@@ -93,23 +94,7 @@ async def submit_relaxation(services: Services, request: RelaxationRequest) -> R
 
 def settings_of(values: Mapping[str, Any]) -> RelaxConfig:
     """The solver's configuration; raises `FieldError` on a name or value that it does not have."""
-    known = {each.name: each for each in fields(RelaxConfig)}
-    if unknown := sorted(set(values) - set(known)):
-        raise FieldError(
-            "BAD_CONFIG",
-            f"expected settings out of {', '.join(known)}, got {', '.join(unknown)}.",
-            next_step="Correct the name.",
-        )
-    config = RelaxConfig()
-    for name, value in values.items():
-        kind = type(getattr(config, name))
-        fits = isinstance(value, int | float) and not isinstance(value, bool) if kind is float else type(value) is kind
-        if not fits:
-            raise FieldError("BAD_CONFIG", f"expected {name} as {kind.__name__}, got {value!r}.")
-    typed: dict[str, Any] = {
-        name: float(value) if type(getattr(config, name)) is float else value for name, value in values.items()
-    }
-    return replace(config, **typed)
+    return RelaxConfig(**fitted(RelaxConfig, values))
 
 
 def start_of(found: Drawn, keys: tuple[str, ...], given: Mapping[str, float]) -> list[float]:

@@ -75,3 +75,10 @@ def test_what_is_no_graph_is_told(change: dict[str, Any], code: str) -> None:
         normal({**GRAPH, **change})
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_are_real_ones() -> None:
+    whole = {**GRAPH, "couplings": [{**GRAPH["couplings"][0], "params": {"weight": 2}}], "deltas": {}, "gamma": 1}
+    graph = graph_of(normal(whole))
+    for number in (graph.couplings[0].params["weight"], graph.gamma, graph.weights["belief"]):
+        assert type(number) is float

@@ -1,0 +1,79 @@
+"""`fieldgraph coord` on the graph that docs/coordinator.md draws."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from graph.gateway import Gateway
+from graph.queries import runs
+from graph.settings import Settings
+from nvp.atlas.store import ArrayStore
+from resolvers.cli import coord
+from resolvers.services import relaxation as service
+from resolvers.services.context import Services
+from resolvers.task import Task
+
+pytestmark = pytest.mark.db
+
+GUIDE = Path(__file__).parents[3] / "docs/coordinator.md"
+
+
+async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
+    gateway: Gateway, settings: Settings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async def invoke(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, coord.app, list(arguments), env=environment)
+
+    draw, ask = re.findall(r"```cypher\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    await gateway.write(cast("Any", draw))
+    shown = json.loads((await invoke("show", "storm", "--eta", "claim=0.9", "--json")).stdout)
+    assert (shown["keys"], shown["eta"]) == (["claim", "experiment", "rival"], [0.9, 0.5, 0.5])
+    # by hand: 2·0.2² + 1·0.1² of the claims, 0.2·0.25 + 0.3·0.0625 − 0.05·0.5 of the gate, 1.5·0.4² − 0.3·0.5 between
+    assert shown["energy"] == pytest.approx(0.08 + 0.01 + 0.04375 + 0.24 - 0.15)
+
+    queued = json.loads((await invoke("relax", "storm", "--write-back", "--detach", "--json")).stdout)
+    services = Services(settings=settings, gateway=gateway, store=ArrayStore(settings.store))
+    claim = {"capability": "interactive", "worker": "test", "lease_seconds": 60, "only": queued["run"]}
+    (row,) = await runs.claim(gateway, **claim)
+    await runs.transition(gateway, row.uid, "LEASED", "RUNNING", row.lease_token)
+    await service.execute(services, row, Task(gateway, row))
+    await runs.transition(gateway, row.uid, "RUNNING", "SUCCEEDED", row.lease_token)
+
+    ((settled,),) = [[one["settled"] for one in await gateway.read(cast("Any", ask))]]
+    eta = dict(settled)
+    # the claims cannot both be had: each gives way, the one with less evidence more
+    assert 0.6 < eta["claim"] < 0.7
+    assert eta["rival"] - 0.6 < eta["claim"] - 0.7 < 0
+    assert eta["experiment"] > 0.3
+
+    again = await invoke("replay", row.uid, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["identical"]) == (0, True)
+    # an altered trail is told
+    await gateway.write("MATCH (s:RelaxationStep {run: $run, index: 1}) SET s.energy = s.energy + 1e-15", run=row.uid)
+    again = await invoke("replay", row.uid)
+    assert (again.exit_code, again.stdout.split(":")[0].endswith("steps differ")) == (1, True)
+
+    drawn = await invoke("plot", row.uid, "--out", str(tmp_path / "storm.png"))
+    assert drawn.exit_code == 0, drawn.stderr
+    with Image.open(tmp_path / "storm.png") as picture:
+        assert picture.size == (1050, 990)
+
+
+async def test_bad_use_is_one_line(gateway: Gateway, environment: dict[str, str]) -> None:
+    for arguments in (
+        ["show", "nowhere"],
+        ["relax", "nowhere", "--set", "mode"],
+        ["relax", "nowhere", "--eta", "claim"],
+        ["replay", "no-run"],
+        ["plot", "no-run"],
+    ):
+        left = await asyncio.to_thread(CliRunner().invoke, coord.app, arguments, env=environment)
+        assert (left.exit_code, left.stdout, left.stderr.count("\n")) == (2, "", 1), left.stderr
