@@ -30,6 +30,10 @@ class Model(Identified):
     config: JSON
     rng_seed: int
     code_version: str
+    recipe: str | None = strawberry.field(description="How it was trained: default or seeds; null where it is solved.")
+    data_digest: str | None = strawberry.field(
+        description="sha256 over the hashes of the frames it was trained on, in order."
+    )
     parameter_count: int | None
     created_at: datetime
 

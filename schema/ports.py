@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schema.fields import Domain, Leak, Part, Segment, Sequence
     from schema.models import Checkpoint, Epoch, Model
     from schema.outcomes import PredictionLog, Violation
-    from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+    from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
     from schema.relaxation import RelaxationOutcome, RelaxationStep
     from schema.runs import Run, Use
     from schema.snapshots import EnergySnapshot
@@ -110,6 +110,7 @@ LOGGED_TRUTH: Relation[EnergySnapshot] = Relation("logged_truth")
 SCORED_CHECKPOINT: Relation[Checkpoint] = Relation("scored_checkpoint")
 STRETCHES: Relation[Stretch] = Relation("stretches")
 EVALUATION_RUN: Relation[Run] = Relation("evaluation_run")
+LEADS: Relation[LeadScore] = Relation("leads")
 
 DOMAINS: Listing[Domain] = Listing("domains")
 SEQUENCES: Listing[Sequence] = Listing("sequences")

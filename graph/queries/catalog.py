@@ -172,6 +172,13 @@ RELATIONS: Mapping[str, LiteralString] = {
         "node.uid, link.first",
         "link {.first, .last, sequence_uid: node.uid}",
     ),
+    "leads": _related(
+        "(node:Evaluation {uid: key}) UNWIND range(0, size(node.rollout_leads) - 1) AS at",
+        "at",
+        "{lead: node.rollout_leads[at], forcing: node.rollout_forcings[at], fidelity: node.rollout_fidelities[at], "
+        "vrmse: node.rollout_vrmses[at], persistence_vrmse: node.rollout_persistence_vrmses[at], "
+        "scores: node.rollout_json[at]}",
+    ),
     "evaluation_run": _related("(:Evaluation {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
 }
 """By relation: what is linked to the node under each key."""

@@ -29,7 +29,7 @@ RUN: LiteralString = """node {.uid, .kind, .state, .progress, .message, .seq, .a
 
 MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.split,
   best_checkpoint_uid: node.best_checkpoint, .name, .architecture, config: node.config_json, .rng_seed, .code_version,
-  .parameter_count, .created_at}"""
+  .recipe, .data_digest, .parameter_count, .created_at}"""
 
 CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity,
   metrics: node.metrics_json, .created_at}"""
@@ -48,7 +48,10 @@ PREDICTION_LOG: LiteralString = """node {.uid, domain_name: node.domain, predict
   .model, .version, checkpoint_sha256: node.checkpoint, .agent, .recorded_at}"""
 
 EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_high, .fidelity_mean, .fidelity_median,
-  .n, .vrmse, .linear_fidelity, .ridge_fidelity, scores: node.scores_json, .created_at}"""
+  .n, .vrmse, .persistence_vrmse, .linear_fidelity, .ridge_fidelity, .upwind_fidelity, .frozen_fidelity, .noise_ceiling,
+  .rmse, .nrmse, .gradient_cosine, .change_gradient_cosine, .closure, .second_law_violations,
+  .data_second_law_violations, .coverage90, .spread_skill, .crps, .drift, .left_out, .horizon,
+  scores: node.scores_json, .created_at}"""
 
 RELAXATION_OUTCOME: LiteralString = (
     "node {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,"

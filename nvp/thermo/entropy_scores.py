@@ -13,7 +13,6 @@ from jaxtyping import Float, Float64
 
 from nvp.atlas.entropy import spatial_entropy
 
-
 # share of the entropy of a float32 field below which its change is rounding
 ROUNDING = 1e-7
 

@@ -11,10 +11,11 @@ import typer
 from graph.queries import evaluation, splits, training
 from graph.queries.evaluation import Stretch
 from graph.queries.splits import SplitRow
+from resolvers.cli.evaluation_report import report
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.services.context import Services
-from resolvers.services.submission import EvaluationRequest, submit_evaluation
+from resolvers.services.submission import MAX_STEPS, EvaluationRequest, submit_evaluation
 
 
 class Role(StrEnum):
@@ -23,6 +24,13 @@ class Role(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+
+
+class Forcing(StrEnum):
+    """External inputs of later steps: as at the start, or as they came (an oracle)."""
+
+    FROZEN = "frozen"
+    RECORDED = "recorded"
 
 
 def command(
@@ -39,13 +47,28 @@ def command(
         Role | None, typer.Option(help="Part of the training's split; default: test, where no sequence is named.")
     ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Score each n-th start.")] = 1,
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_STEPS, help="Leads that are rolled out.")] = 1,
+    windows: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Window of steps from 0 to average VRMSE over, such as 6:12 (leads 7 … 12); may be repeated. "
+            "Default: The Well's, 6:12 and 13:30, as far as the horizon reaches."
+        ),
+    ] = None,
+    forcing: Annotated[
+        Forcing | None, typer.Option(help="What later steps know of external inputs; default: both.")
+    ] = None,
+    rollouts: Annotated[int, typer.Option(min=1, help="Starts that are rolled out at most.")] = 64,
+    drift: Annotated[
+        int, typer.Option(min=0, max=MAX_STEPS, help="Steps rolled out beyond the last frames; 0 for none.")
+    ] = 100,
     force: Annotated[bool, typer.Option("--force", help="Score again, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score checkpoints beside the baselines; over several checkpoints the scores are averaged.
 
-    Example: fieldgraph evaluate 9c1e… --sequence 4b0f… --from 2019-03-25T00:00 --json
+    Example: fieldgraph evaluate 9c1e… --horizon 12 --json
     """
     request = EvaluationRequest(
         checkpoints=tuple(checkpoints),
@@ -54,6 +77,11 @@ def command(
         begin=begin,
         end=end,
         stride=stride,
+        horizon=horizon,
+        windows=tuple(windows or ()),
+        forcing=forcing.value if forcing else None,
+        rollouts=rollouts,
+        drift=drift,
         force=force,
     )
     result = run(_evaluate(request, detach))
@@ -63,7 +91,7 @@ def command(
             "--split-role test scores those that did not.",
             soft_wrap=True,
         )
-    emit(result, as_json=as_json, text=_text(result))
+    emit(result, as_json=as_json, text=queued_text(result) if "fidelity" not in result else report(result))
 
 
 async def _evaluate(request: EvaluationRequest, detach: bool) -> dict[str, Any]:
@@ -102,21 +130,3 @@ def trained_on(stretches: Sequence[Stretch], used: Sequence[SplitRow]) -> int:
         for t_index in range(max(stretch.first, part.first), min(stretch.last, part.last) + 1)
     }
     return len(seen)
-
-
-def _text(result: dict[str, Any]) -> str:
-    """The headline and the baselines, a line each."""
-    if "fidelity" not in result:
-        return queued_text(result)
-    baselines = dict(result["baselines"])
-    baselines |= {f"known physics, {name}": score for name, score in baselines.pop("known_physics").items()}
-    lines = [_line("fidelity", result["fidelity"])]
-    lines += [_line(name.replace("_", " "), score) for name, score in baselines.items() if score]
-    return "\n".join([*lines, f"{'vrmse':24} {result['vrmse']:.4f}", f"{'run':24} {result['run']}"])
-
-
-def _line(name: str, score: dict[str, Any]) -> str:
-    low, high = score["ci95"]
-    interval = "" if low is None else f"  95 % in {low:.3f} … {high:.3f}"
-    pooled = "–" if score["pooled"] is None else f"{score['pooled']:.4f}"
-    return f"{name:24} {pooled}{interval}  ({score['n']} pairs)"

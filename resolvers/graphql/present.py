@@ -14,7 +14,7 @@ from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind
 from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.outcomes import PredictionLog, Violation
-from schema.predictions import Estimate, Evaluation, Evolution, Prediction, Step, Stretch
+from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
 from schema.relaxation import RelaxationOutcome, RelaxationStep
 from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
 from schema.snapshots import EnergySnapshot
@@ -40,6 +40,11 @@ def run(row: Mapping[str, Any]) -> Run:
 def prediction(row: Mapping[str, Any]) -> Prediction:
     """A Prediction."""
     return Prediction(**{**row, "forcing": Forcing(row["forcing"])})
+
+
+def lead_score(row: Mapping[str, Any]) -> LeadScore:
+    """A LeadScore."""
+    return LeadScore(**{**row, "forcing": Forcing(row["forcing"])})
 
 
 def violation(row: Mapping[str, Any]) -> Violation:
@@ -120,6 +125,7 @@ RELATIONS: Mapping[str, Present] = {
     "scored_checkpoint": plain(Checkpoint),
     "stretches": plain(Stretch),
     "evaluation_run": run,
+    "leads": lead_score,
 }
 """By relation: how to present what it leads to."""
 

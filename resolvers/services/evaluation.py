@@ -14,6 +14,7 @@ from graph.queries import evaluation, splits, training
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
 from nvp.atlas.series import Series
+from nvp.prediction.baselines import rivals_for
 from nvp.prediction.evaluation import evaluate
 from nvp.prediction.seeds import combine
 from resolvers.services.context import Services
@@ -34,10 +35,11 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of(role)])
         for role in ("train", "val")
     ]
+    await task.report(0.0, "fitting the baselines")
+    rivals = await task.compute(rivals_for, series, fit, validation)
     results = []
     for number, checkpoint in enumerate(checkpoints):
-        which = f"checkpoint {number + 1}/{len(checkpoints)}"
-        await task.report(number / len(checkpoints), f"{which} · fitting the baselines, compiling")
+        await task.report(number / len(checkpoints), f"checkpoint {number + 1}/{len(checkpoints)} · compiling")
         forecaster = await task.compute(forecaster_of, services.store, checkpoint)
         results.append(
             await task.compute(
@@ -45,8 +47,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
                 forecaster,
                 series,
                 fit=fit,
-                validation=validation,
-                stride=config["stride"],
+                rivals=rivals,
+                **options(config),
                 progress=_progress(task, number, len(checkpoints)),
             )
         )
@@ -58,6 +60,18 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         )
 
 
+def options(config: dict[str, Any]) -> dict[str, Any]:
+    """What `evaluate` is told of a run's configuration."""
+    return {
+        "stride": config["stride"],
+        "horizon": config["horizon"],
+        "spans": [(first, last) for first, last in config["windows"]],
+        "forcing": config["forcing"],
+        "rollouts": config["rollouts"],
+        "drift": config["drift"],
+    }
+
+
 async def _series(services: Services, stretches: Sequence[Stretch]) -> list[Series]:
     return [
         series
@@ -67,10 +81,10 @@ async def _series(services: Services, stretches: Sequence[Stretch]) -> list[Seri
 
 
 def _progress(task: Task, number: int, checkpoints: int) -> Callable[[int, int], None]:
-    """Tells the task of the pairs that this checkpoint has been scored on; raises where the run is to stop."""
+    """Tells the task of the starts from which this checkpoint has been scored; raises where the run is to stop."""
 
-    def progress(done: int, pairs: int) -> None:
-        fraction = (number + done / pairs) / checkpoints
-        task.tell(fraction, f"checkpoint {number + 1}/{checkpoints} · {done}/{pairs} pairs")
+    def progress(done: int, starts: int) -> None:
+        fraction = (number + done / starts) / checkpoints
+        task.tell(fraction, f"checkpoint {number + 1}/{checkpoints} · {done}/{starts} starts")
 
     return progress

@@ -12,14 +12,16 @@ import pytest
 from starlette.applications import Starlette
 
 from graph.gateway import Gateway
-from graph.queries import evaluation, prediction, runs, timeline, training
+from graph.queries import evaluation, prediction, runs, timeline, training, vector_logs
 from graph.queries.evaluation import Stretch
 from graph.queries.prediction import NewPredicted
 from graph.queries.splits import Part, create_split
+from graph.queries.violations import NewViolation
 from graph.settings import Settings
 from nvp.atlas.store import ArrayStore
 from resolvers.app import create_app
 from resolvers.services.context import Services
+from resolvers.services.outcomes import log_outcomes
 from resolvers.web.tokens import Tokens
 from resolvers.web.viewer import Role
 from tests.conftest import EMPTY
@@ -103,12 +105,24 @@ async def world(_migrated: Gateway, settings: Settings) -> World:
         dt=1.0,
         states=states,
         scores={lead: {"fidelity": 0.9 / lead, "vrmse": 0.1 * lead} for lead in range(1, LEADS + 1)},
+        violations=[
+            NewViolation(law="energy drift", lead=2, value=2e-3, limit=1e-4),
+            NewViolation(law="not finite", lead=1, member=3, value=float("inf"), limit=0.0),
+        ],
     )
+    await log_outcomes(services, await vector_logs.unlogged_of_prediction(gateway, predicted))
     evaluating = await builders.started(gateway, kind="evaluation")
     scores = {
         "fidelity": {"mean": 0.4, "median": 0.5, "pooled": 0.6, "n": 17, "ci95": [0.5, 0.7]},
         "baselines": {"persistence": {"pooled": 0.0}, "linear_extrapolation": {"pooled": 0.2}},
         "vrmse": 0.3,
+        "metrics": {"change_gradient_cosine": {"model": 0.9, "persistence": None}},
+        "windows": [{"window": "0:2", "forcing": "frozen", "vrmse": 0.4, "persistence_vrmse": 0.5}],
+        "rollout": [
+            {"lead": lead, "forcing": kind, "fidelity": {"pooled": 0.6 / lead}, "vrmse": 0.3 * lead, "marker": kind}
+            for kind in ("frozen", "recorded")
+            for lead in (1, 2)
+        ],
     }
     scored = await evaluation.record_evaluation(
         gateway,

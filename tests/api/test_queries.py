@@ -41,7 +41,9 @@ query Everything(
   prediction(uid: $prediction) { start { uid } run { uid kind state } members createdAt }
   evaluation(uid: $evaluation) {
     fidelity fidelityLow fidelityHigh n vrmse linearFidelity scores checkpoint { uid } run { kind }
-    on { first last sequence { uid } }
+    on { first last sequence { uid } } changeGradientCosine horizon windows
+    leads(first: 3) { lead forcing fidelity vrmse persistenceVrmse }
+    second: atLead(lead: 2, forcing: RECORDED) { lead forcing vrmse scores } third: atLead(lead: 3) { lead }
   }
   run(uid: $run) {
     __typename uid kind state attempt progress config rngSeed createdAt inputs { role node { __typename id } }
@@ -89,6 +91,15 @@ async def test_everything_can_be_read(operator: httpx.AsyncClient, world: World)
     assert found["model"]["checkpoints"][0]["predictions"] == {"totalCount": 1}
     assert found["evaluation"]["scores"]["fidelity"]["ci95"] == [0.5, 0.7]
     assert found["evaluation"]["on"] == [{"first": 12, "last": FRAMES - 1, "sequence": {"uid": world.sequences[0]}}]
+    assert found["evaluation"]["changeGradientCosine"] == 0.9
+    assert found["evaluation"]["horizon"] == 2
+    assert found["evaluation"]["windows"][0]["window"] == "0:2"
+    leads = found["evaluation"]["leads"]
+    assert [(one["lead"], one["forcing"]) for one in leads] == [(1, "FROZEN"), (2, "FROZEN"), (1, "RECORDED")]
+    assert leads[1] == {"lead": 2, "forcing": "FROZEN", "fidelity": 0.3, "vrmse": 0.6, "persistenceVrmse": None}
+    assert found["evaluation"]["second"]["scores"]["marker"] == "recorded"
+    assert found["evaluation"]["second"]["vrmse"] == 0.6
+    assert found["evaluation"]["third"] is None
     assert found["prediction"]["run"]["kind"] == "PREDICTION"
 
     run = found["run"]
@@ -250,3 +261,67 @@ async def test_nested_fields_cost_one_query_per_level(
     queries.clear()
     await data(operator, "{ models { nodes { name } } }")
     assert len(queries) == 1, "the total is counted only where asked for"
+
+
+async def test_what_became_of_a_prediction(operator: httpx.AsyncClient, world: World) -> None:
+    found = await data(
+        operator,
+        """query Outcome($uid: ID!) { prediction(uid: $uid) {
+          violationCount
+          violations { law lead member value limit snapshot { uid lead } prediction { uid } domain { name } }
+          logs { lead step regime fidelity totalEnergyFidelity fieldFidelity entropyPred entropySharePred model
+            checkpointSha256 truth { uid } predicted { lead } prediction { uid } domain { name } }
+        } }""",
+        uid=world.prediction,
+    )
+    made = found["prediction"]
+    assert made["violationCount"] == 2
+    member, drift = made["violations"]
+    assert (member["law"], member["member"], member["value"], member["snapshot"]) == ("NOT_FINITE", 3, None, None)
+    assert (drift["law"], drift["lead"], drift["value"], drift["limit"]) == ("ENERGY_DRIFT", 2, 2e-3, 1e-4)
+    assert drift["snapshot"]["lead"] == 2
+    assert drift["prediction"]["uid"] == world.prediction
+    assert [(log["lead"], log["truth"]["uid"]) for log in made["logs"]] == [
+        (lead, world.snapshots[5 + lead]) for lead in range(1, LEADS + 1)
+    ]
+    log = made["logs"][1]
+    assert (log["predicted"]["lead"], log["prediction"]["uid"], log["model"]) == (2, world.prediction, "ridge")
+    assert log["domain"] == drift["domain"] == {"name": "fluid_dynamics"}
+    assert log["entropySharePred"] == pytest.approx(1.0)  # what was predicted is uniform
+    assert log["fieldFidelity"] < 1
+
+
+async def test_outcomes_by_law_domain_and_regime(operator: httpx.AsyncClient, world: World) -> None:
+    found = await data(
+        operator,
+        """{
+          all: violations { totalCount nodes { uid law } }
+          drift: violations(domain: "fluid_dynamics", law: ENERGY_DRIFT) { totalCount nodes { law prediction { uid } } }
+          none: violations(domain: "plasma_physics") { totalCount }
+          logs: predictionLogs(domain: "fluid_dynamics", first: 2) { totalCount nodes { id lead regime } pageInfo {
+            hasNextPage endCursor } }
+          both: predictionLogSummary { domain regime n moving pooled median }
+          domains: predictionLogSummary(by: [DOMAIN]) { domain regime n rmse fieldFidelity }
+          nowhere: predictionLogSummary(regime: "nowhere") { n }
+        }""",
+    )
+    assert (found["all"]["totalCount"], found["drift"]["totalCount"], found["none"]["totalCount"]) == (2, 1, 0)
+    assert found["drift"]["nodes"] == [{"law": "ENERGY_DRIFT", "prediction": {"uid": world.prediction}}]
+    assert found["logs"]["totalCount"] == LEADS
+    assert found["logs"]["pageInfo"]["hasNextPage"]
+    assert sum(row["n"] for row in found["both"]) == LEADS
+    (domain,) = found["domains"]
+    assert (domain["domain"], domain["regime"], domain["n"]) == ("fluid_dynamics", None, LEADS)
+    assert found["nowhere"] == []
+    regime = found["both"][0]["regime"]
+    rest = await data(
+        operator,
+        "query Rest($r: String, $a: String) { predictionLogs(regime: $r, after: $a) { nodes { regime } } }",
+        r=regime,
+        a=found["logs"]["pageInfo"]["endCursor"],
+    )
+    assert {node["regime"] for node in rest["predictionLogs"]["nodes"]} <= {regime}
+    again = await data(
+        operator, "query N($id: ID!) { node(id: $id) { __typename } }", id=found["logs"]["nodes"][0]["id"]
+    )
+    assert again["node"]["__typename"] == "PredictionLog"
