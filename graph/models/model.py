@@ -50,6 +50,10 @@ class Model(AsyncStructuredNode):
     config_json = StringProperty(required=True)
     rng_seed = IntegerProperty(required=True)
     code_version = StringProperty(required=True)
+    # how it was trained where its configuration left that open: default, seeds; absent for what is solved
+    recipe = StringProperty()
+    # sha256 over the hashes of the training part's frames, in order
+    data_digest = StringProperty(index=True)
     # how many numbers it learns
     parameter_count = IntegerProperty()
     # uid of the checkpoint that validated best, once training has finished

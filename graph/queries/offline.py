@@ -18,7 +18,7 @@ from graph.errors import Conflict
 from graph.gateway import Gateway
 from graph.queries.numbers import finite
 from graph.queries.splits import Part
-from graph.queries.training import CURVES
+from graph.queries.training import CURVES, recipe_of
 
 CANDIDATES = 50
 """Sequences at most that are looked at for each one sought: many may begin with the same frame."""
@@ -125,6 +125,8 @@ async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence
             "config_json": identity.canonical_json(row.model["config"]).decode(),
             "rng_seed": row.rng_seed,
             "code_version": row.code_version,
+            "recipe": recipe_of(row.model["config"]),
+            "data_digest": row.model.get("data_digest"),
             "parameter_count": row.model["parameter_count"],
         },
         "checkpoint": checkpoint,

@@ -36,6 +36,9 @@ class ModelRow:
     config: dict[str, Any]
     rng_seed: int
     code_version: str
+    # how it was trained, and sha256 over its training part's frames; None where that was not recorded
+    recipe: str | None
+    data_digest: str | None
     parameter_count: int | None
     # uid of the checkpoint that validated best; None until the training has finished
     best_checkpoint: str | None
@@ -68,6 +71,7 @@ async def create_model(
     config: Mapping[str, Any],
     rng_seed: int,
     code_version: str,
+    data_digest: str | None = None,
     parameter_count: int | None = None,
 ) -> str:
     """Write the Model that this run trains, or find it; its uid. Raises LeaseLost, and NotFound for the split."""
@@ -80,6 +84,8 @@ async def create_model(
         "config_json": identity.canonical_json(config).decode(),
         "rng_seed": rng_seed,
         "code_version": code_version,
+        "recipe": recipe_of(config),
+        "data_digest": data_digest or None,
     }
 
     async def work(tx: AsyncManagedTransaction) -> None:
@@ -97,6 +103,12 @@ async def create_model(
 
     await gateway.transact(work)
     return uid
+
+
+def recipe_of(config: Mapping[str, Any]) -> str | None:
+    """The recipe that a model's configuration names; None for a model that is solved rather than trained."""
+    recipe: str | None = (config.get("training") or {}).get("recipe")
+    return recipe
 
 
 async def record_epoch(gateway: Gateway, lease: Lease, *, epoch: int, step: int, metrics: Mapping[str, Any]) -> str:
@@ -207,7 +219,7 @@ def _checkpoint(row: Mapping[str, Any]) -> CheckpointRow:
 
 
 _MODEL_FIELDS: LiteralString = """m {.uid, .name, .architecture, .domain, .split, .config_json, .rng_seed,
-  .code_version, .parameter_count, .best_checkpoint, .created_at}"""
+  .code_version, .recipe, .data_digest, .parameter_count, .best_checkpoint, .created_at}"""
 
 _CREATE_MODEL: LiteralString = """
 MATCH (r:Run {uid: $run})

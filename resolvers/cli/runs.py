@@ -12,6 +12,7 @@ from graph.errors import GraphError
 from graph.queries import runs
 from graph.queries.run_rows import RUN_LABELS, TRANSITIONS
 from graph.queries.runs import RunRow
+from graph.queries.training import ModelRow, model_of_run
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, emit, fail, run
 
@@ -48,9 +49,11 @@ def show(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], as
 
     Example: fieldgraph runs show 019aa5f2-7c1e-7b52-9d0e-1f7a4c2b8e11 --json
     """
-    shown = _shown(run(_show(uid)))
-    text = "\n".join(f"{name:16} {value}" for name, value in shown.items() if value not in (None, ""))
-    emit(shown, as_json=as_json, text=text)
+    row, model = run(_show(uid))
+    shown, made = _shown(row), {} if model is None else _model(model)
+    lines = {**shown, **{f"model {name}": value for name, value in made.items()}}
+    text = "\n".join(f"{name:22} {value}" for name, value in lines.items() if value not in (None, ""))
+    emit({**shown, "model": made or None}, as_json=as_json, text=text)
 
 
 @app.command(short_help="Cancel a run.")
@@ -113,9 +116,11 @@ async def _list(state: str | None, kind: str | None, limit: int) -> list[RunRow]
         return await runs.list_runs(services.gateway, state=state, kind=kind, limit=limit)
 
 
-async def _show(uid: str) -> RunRow:
+async def _show(uid: str) -> tuple[RunRow, ModelRow | None]:
+    """The run, and the model that it made where it is a training."""
     async with opened() as services:
-        return await runs.run(services.gateway, uid)
+        row = await runs.run(services.gateway, uid)
+        return row, await model_of_run(services.gateway, uid) if row.kind == "training" else None
 
 
 async def _cancel(uid: str) -> RunRow:
@@ -125,6 +130,18 @@ async def _cancel(uid: str) -> RunRow:
 
 def _shown(row: RunRow) -> dict[str, Any]:
     return {name: value for name, value in asdict(row).items() if name not in HIDDEN}
+
+
+def _model(row: ModelRow) -> dict[str, Any]:
+    """What came of a training, out of what and how."""
+    return {
+        "uid": row.uid,
+        "recipe": row.recipe,
+        "data_digest": row.data_digest,
+        "code_version": row.code_version,
+        "parameters": row.parameter_count,
+        "best_checkpoint": row.best_checkpoint,
+    }
 
 
 def _line(row: RunRow) -> str:

@@ -152,6 +152,7 @@ class OfflineTraining:
                         **finite({"val_fidelity": event.val_fidelity, "seconds": event.seconds}),
                         "config": dict(begun.config),
                         "parameters": begun.parameters,
+                        "data_digest": begun.data_digest,
                         "device": _device(),
                         "finished": _now(),
                     }
@@ -185,6 +186,7 @@ class OfflineTraining:
                     "domain": self.config["domain"],
                     "rng_seed": self.seed,
                     "parameters": ended["parameters"],
+                    "data_digest": ended.get("data_digest"),
                     "config": config,
                 },
                 "split": self.split,

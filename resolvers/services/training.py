@@ -49,6 +49,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         config=begun.config,
         rng_seed=run.rng_seed,
         code_version=code_version(),
+        data_digest=begun.data_digest,
         parameter_count=begun.parameters,
     )
     if config["model"] != "ridge":

@@ -41,6 +41,8 @@ async def test_train_predict_evaluate(services: Services) -> None:
     listed = _fieldgraph(services, "runs", "list")["runs"]
     assert [run["kind"] for run in listed] == ["evaluation", "prediction", "training"]
     assert {run["state"] for run in listed} == {"SUCCEEDED"}
+    made = _fieldgraph(services, "runs", "show", listed[2]["uid"])["model"]
+    assert (made["best_checkpoint"], len(made["data_digest"])) == (trained["checkpoint"], 64)
     detached = _fieldgraph(services, "train", "--domain", "fluid_dynamics", "--model", "ridge", "--force", "--detach")
     cancelled = _fieldgraph(services, "runs", "cancel", detached["run"])
     assert cancelled["state"] == "CANCELLED"

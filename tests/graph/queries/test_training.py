@@ -43,6 +43,26 @@ async def test_a_checkpoint_knows_its_model_its_run_and_what_came_before(gateway
     assert [c.step for c in await training.checkpoints(gateway, model.uid)] == [9, 5, 1]
 
 
+async def test_a_model_says_how_and_on_what_it_was_trained(gateway: Gateway) -> None:
+    lease, split, first = await builders.trained(gateway)
+    solved = (await training.checkpoint(gateway, first)).model
+    assert (solved.recipe, solved.data_digest) == (None, None)
+    uid = await training.create_model(
+        gateway,
+        lease,
+        name="tiny",
+        architecture="tiny",
+        domain="plasma",
+        split=split,
+        config={"kind": "nvp", "training": {"recipe": "seeds"}},
+        rng_seed=0,
+        code_version="v",
+        data_digest="ab" * 32,
+    )
+    model = await training.model(gateway, uid)
+    assert (model.recipe, model.data_digest, model.code_version) == ("seeds", "ab" * 32, "v")
+
+
 async def test_an_attempt_that_repeats_an_epoch_replaces_it(gateway: Gateway) -> None:
     lease, _, _ = await builders.trained(gateway)
     for loss in (2.0, 1.5, float("nan")):
