@@ -36,6 +36,20 @@ async def test_a_frame_by_its_time(services: Services, gateway: Gateway) -> None
         await _frame(services, row.uid, "5")
 
 
+def test_broken_laws_are_shown() -> None:
+    broken = {"law": "energy", "lead": 2, "member": None, "value": 1e-3, "limit": 1e-5}
+    result = {
+        "prediction": "p",
+        "start": "s",
+        "steps": [],
+        "violations": [broken, broken | {"law": "negative", "member": 3, "value": None, "limit": 0.0}],
+    }
+    assert _text(result).splitlines()[2:] == [
+        "law of energy broken at lead 2: 0.001, allowed 1e-05",
+        "law of negative broken at lead 2 of member 3: not finite, allowed 0",
+    ]
+
+
 def test_scores_are_shown_where_the_truth_is_known() -> None:
     step = {"lead": 1, "t": 2.1, "valid_time": None, "snapshot": "6857"}
     result = {"prediction": "p", "start": "s", "steps": [step | {"fidelity": 0.9, "vrmse": 0.25}, step | {"lead": 2}]}
