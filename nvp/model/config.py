@@ -51,6 +51,8 @@ class NVPConfig:
     context_history: int = 1
     # the velocity squeezes and spreads what it carries: ∇·u is not 0
     compressible: bool = False
+    # it may shift the places from which a given velocity brings energy; else it trusts the velocity of its inputs
+    shifts: bool = True
     # the field carries itself: it is a velocity, or the vorticity of one
     advects_itself: OwnMotion | None = None
     # numbers it is given for the whole series, in order of name

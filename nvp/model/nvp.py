@@ -87,7 +87,7 @@ class NVP(nnx.Module):
             - 2 * paths * config.moves,
             gradient_channels=2 * c * (1 + (not config.carries and k > 1)) + 2 * paths,
             scalars=2 * c + len(config.parameters) + 1 + 6 * config.calendar,
-            outputs=c * (self.hints + 2) + fluxes + self.edges + 2 * config.moves,
+            outputs=c * (self.hints + 2) + fluxes + self.edges + 2 * (config.moves and config.shifts),
             widths=config.widths,
             blocks=config.blocks,
             latent=config.latent,
@@ -129,7 +129,8 @@ class NVP(nnx.Module):
                     boundaries=self.boundaries,
                 )
 
-            shown, hints = bring(origin).known(), list[Array]()
+            guess = bring(origin)
+            shown, hints = guess.known(), list[Array]()
             gradients = [*slopes(field, self.boundaries), path, *faster]
         elif config.advects_itself is not None:
             hints, gradients = self._own_hints(state, field, inputs.dt, mean / unit, unit / step)
@@ -154,9 +155,10 @@ class NVP(nnx.Module):
 
         gates, change, log_var, rest = jnp.split(out, [c * self.hints, c * (self.hints + 1), c * (self.hints + 2)], -1)
         if displacements:
-            # what the flow brings from where the network says
-            rest, shift = rest[..., :-2], rest[..., -2:]
-            hints = [*bring(origin + shift).weighed(), *hints]
+            if config.shifts:
+                # what the flow brings from where the network says
+                rest, guess = rest[..., :-2], bring(origin + rest[..., -2:])
+            hints = [*guess.weighed(), *hints]
         gates = gates.reshape(*gates.shape[:-1], self.hints, c)
         change = step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
         typical = self._over(self.activity[...][None], state) if config.site is not None else step

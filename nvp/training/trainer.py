@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from nvp.errors import FieldError
-from nvp.model.config import config_for
+from nvp.model.config import NVPConfig, config_for
 from nvp.model.nvp import NVP, parameter_count
 from nvp.model.statistics import fit_statistics
 from nvp.training.accumulation import train_in_parts
@@ -60,11 +60,13 @@ def train(
 
 
 class Training:
-    """One training in progress."""
+    """One training in progress: of `model`, or of the network that suits the data."""
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, directory: Path) -> None:
+    def __init__(
+        self, config: TrainingConfig, data: TrainingData, directory: Path, *, model: NVPConfig | None = None
+    ) -> None:
         self.clock = Clock()
-        model = config_for(data.spec, data.train[0], size=config.size, history=config.history)
+        model = model or config_for(data.spec, data.train[0], size=config.size, history=config.history)
         config = suited(config, model, data.spec)
         model = replace(model, dropout=config.dropout or 0.0, compute=config.compute, remat=config.remat)
         self.config, self.model, self.data, self.directory = config, model, data, Path(directory)
