@@ -66,4 +66,4 @@ def dropout(features: Float[Array, "b *rest"], share: float, key: PRNGKeyArray |
     if key is None or share == 0:
         return features
     shape = (features.shape[0], *(1,) * (features.ndim - 2), features.shape[-1])
-    return features * jax.random.bernoulli(key, 1 - share, shape) / (1 - share)
+    return jnp.where(jax.random.bernoulli(key, 1 - share, shape), features / (1 - share), 0.0)

@@ -178,7 +178,7 @@ def power(field: Float[Array, "b h w c"], boundaries: Boundaries) -> Float[Array
     shell = np.ceil(waves * min(height, width) - 0.5).astype(int)
     # of a real field each wave but those of the first and last column stands for two
     twice = np.where((np.arange(waves.shape[1]) == 0) | (np.arange(waves.shape[1]) * 2 == width), 1.0, 2.0)
-    density = jnp.abs(jnp.fft.rfft2(field, axes=(1, 2))) ** 2 * twice.astype(np.float32)[None, None, :, None]
+    density = jnp.abs(jnp.fft.rfft2(field, axes=(1, 2))) ** 2 * jnp.asarray(twice, field.dtype)[None, None, :, None]
     density = density.reshape(density.shape[0], -1, density.shape[-1]) / (height * width) ** 2
     found: Float[Array, "b shells c"] = jax.vmap(
         lambda one: jax.ops.segment_sum(one, jnp.asarray(shell.ravel()), num_segments=shells + 1)
