@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import strawberry
 from strawberry.scalars import JSON
@@ -155,7 +155,7 @@ class Evaluation(Identified):
 
     @strawberry.field(description="VRMSE over windows of the rollouts, such as The Well's 6:12 and 13:30.")
     def windows(self) -> JSON:
-        return self.scores.get("windows") or []
+        return cast("JSON", cast("dict[str, object]", self.scores).get("windows") or [])
 
     @described("All scores of each lead of the rollouts, under each forcing.")
     async def leads(self, info: Info, first: int = DEFAULT_PAGE) -> list[LeadScore]:
