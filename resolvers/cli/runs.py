@@ -102,12 +102,14 @@ def _imported(report: ImportReport) -> str:
         f"{'run':20} {report.run}",
         f"{'new in the graph':20} {report.created_nodes} nodes, {report.created_relationships} relationships",
     ]
-    for one in report.absent:
-        why = "has other frames here" if one.differs else "is not in the graph"
-        lines.append(f"sequence {one.uid} ({one.source}) {why}: {one.ingest}")
+    # one command may bring in many
+    for differs, ingest in dict.fromkeys((one.differs, one.ingest) for one in report.absent):
+        number = sum((one.differs, one.ingest) == (differs, ingest) for one in report.absent)
+        why = "with other frames in the graph" if differs else "not in the graph"
+        lines.append(f"{'absent':20} {number} sequence{'s' if number > 1 else ''} {why}: {ingest}")
     after = f"fieldgraph evaluate {report.checkpoint}"
     if report.absent:
-        after = "ingest these sequences and import again: their part of the split is linked then"
+        after = "bring the absent sequences in and import again, which links their part of the split"
     return "\n".join([*lines, f"Next: {after}"])
 
 
