@@ -153,8 +153,8 @@ class Evaluation(Identified):
     )
     created_at: datetime
 
-    @strawberry.field(description="VRMSE over windows of the rollouts, such as The Well's 6:12 and 13:30.")
-    def windows(self) -> JSON:
+    @described("VRMSE over windows of the rollouts, such as The Well's 6:12 and 13:30.")
+    async def windows(self) -> JSON:
         return cast("JSON", cast("dict[str, object]", self.scores).get("windows") or [])
 
     @described("All scores of each lead of the rollouts, under each forcing.")

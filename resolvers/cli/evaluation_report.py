@@ -31,9 +31,10 @@ _METRICS = (
 def report(scores: Mapping[str, Any]) -> str:
     """As text, without colours."""
     out = StringIO()
+    head = f"learnt from {scores['learnt_from']}" if "learnt_from" in scores else None
     tables = [_headline(scores), _leads(scores), _windows(scores), _metrics(scores)]
     Console(file=out, width=_WIDTH, highlight=False, color_system=None).print(
-        Group(*(table for table in tables if table is not None))
+        Group(*(part for part in (head, *tables) if part is not None))
     )
     lines = [*_laws(scores), f"run {scores['run']}"] if "run" in scores else _laws(scores)
     return "\n".join(line.rstrip() for line in (*out.getvalue().strip("\n").split("\n"), *lines))

@@ -33,8 +33,9 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     series = await _series(services, scored)
     fit, validation = [
         await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of(role)])
-        for role in ("train", "val")
-    ]
+        # where a domain was left out, the other parts are of other domains: no baseline learns from them
+        for role in (() if "left_out" in config else ("train", "val"))
+    ] or ([], [])
     await task.report(0.0, "fitting the baselines")
     rivals = await task.compute(rivals_for, series, fit, validation)
     results = []
@@ -52,9 +53,10 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
                 progress=_progress(task, number, len(checkpoints)),
             )
         )
+    left_out = {"left_out": config["left_out"]} if "left_out" in config else {}
     mean = {"over_seeds": combine(results).to_json()} if len(results) > 1 else {}
     for checkpoint, result in zip(checkpoints, results, strict=True):
-        scores: dict[str, Any] = result.to_json() | mean
+        scores: dict[str, Any] = result.to_json() | mean | left_out
         await evaluation.record_evaluation(
             services.gateway, task.lease, checkpoint=checkpoint.uid, stretches=scored, scores=scores
         )

@@ -78,6 +78,8 @@ class EvaluationRequest:
     rollouts: int = 64
     # steps that are rolled out beyond the last frames; 0: none
     drift: int = 100
+    # the domain was left out of the checkpoints' training: no baseline may learn from the training part
+    left_out: bool = False
     force: bool = False
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "TrainingRequest",
     "check_training",
     "split_name",
+    "submit",
     "submit_evaluation",
     "submit_generation",
     "submit_prediction",
@@ -69,7 +70,7 @@ async def submit_training(services: Services, request: TrainingRequest) -> RunRo
     made = await splits.create_split(services.gateway, name=name, kind=kind, gap=gap, parts=parts)
     config = training_config(request, settings, domain=rows[0].domain, split=made.uid)
     inputs = [(made.uid, "split"), *((row.uid, "sequence") for row in rows)]
-    return await _submit(
+    return await submit(
         services,
         kind="training",
         capability="batch",
@@ -153,7 +154,7 @@ async def submit_prediction(services: Services, request: PredictionRequest) -> R
         "forcing": request.forcing,
         "members": request.members,
     }
-    return await _submit(
+    return await submit(
         services,
         kind="prediction",
         capability="interactive",
@@ -196,8 +197,9 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
         "forcing": request.forcing,
         "rollouts": request.rollouts,
         "drift": request.drift,
+        **({"left_out": model.domain} if request.left_out else {}),
     }
-    return await _submit(
+    return await submit(
         services,
         kind="evaluation",
         capability="batch",
@@ -226,7 +228,7 @@ async def submit_generation(services: Services, request: GenerationRequest) -> R
         "sequences": request.sequences,
         "settings": dict(request.settings),
     }
-    return await _submit(
+    return await submit(
         services,
         kind="generation",
         capability="batch",
@@ -238,7 +240,7 @@ async def submit_generation(services: Services, request: GenerationRequest) -> R
     )
 
 
-async def _submit(
+async def submit(
     services: Services,
     *,
     kind: str,

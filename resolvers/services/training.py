@@ -20,6 +20,7 @@ from nvp.training.config import TrainingConfig
 from nvp.training.data import TrainingData
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from resolvers.services.context import Services
+from resolvers.services.leave_out import common_ground
 from resolvers.services.loading import load_stretches
 from resolvers.services.ridge import train_ridge
 from resolvers.services.settings import fitted
@@ -35,6 +36,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     data = TrainingData(
         train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
     )
+    if "left_out" in config:
+        data = await common_ground(services, split, data)
     directory = services.store.root / "runs" / run.uid
     events = begin(config, run.rng_seed, data, directory, checkpoint_seconds=services.settings.lease_seconds)
     begun = await task.advance(events)
@@ -85,7 +88,7 @@ def begin(
 
 def model_name(config: Mapping[str, Any]) -> str:
     """For people."""
-    return f"{config['model']} on {config['domain']}"
+    return f"{config['model']} {'never shown' if 'left_out' in config else 'on'} {config['domain']}"
 
 
 async def _record(services: Services, task: Task, model: str, event: TrainingEvent) -> None:
