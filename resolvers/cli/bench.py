@@ -48,16 +48,24 @@ def serving(
     seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """How long a prediction takes through the API, idle and while a training runs.
+    """How long a prediction takes through the API, idle and while a training runs, and 16 that come at once.
 
     Example: fieldgraph bench serving --json
     """
     config = ServingConfig(n=n, seed=seed)
     result = {"name": "serving", **machine(), "seed": seed, **run(_serving(config))}
+    found = result["results"]
     rows = [
-        f"{name:9} p50 {row['p50_ms']:.0f} ms, p95 {row['p95_ms']:.0f} ms" for name, row in result["results"].items()
+        f"{name:9} p50 {found[name]['p50_ms']:.0f} ms, p95 {found[name]['p95_ms']:.0f} ms"
+        for name in ("idle", "training")
     ]
-    emit(result, as_json=as_json, text="\n".join([*rows, f"p95 during a training / idle: {result['ratio']}"]))
+    burst = found["burst"]
+    rows += [
+        f"p95 during a training / idle: {result['ratio']}",
+        f"{burst['n']} at once: {burst['together_ms']:.0f} ms, one by one {burst['one_by_one_ms']:.0f} ms "
+        f"(gain {burst['gain']})",
+    ]
+    emit(result, as_json=as_json, text="\n".join(rows))
 
 
 @app.command()
