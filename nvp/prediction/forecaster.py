@@ -23,7 +23,12 @@ from nvp.errors import FieldError
 Forcing = Literal["frozen", "recorded"]
 
 # kind of model in config.json → module whose `load(directory)` makes its forecaster
-_KINDS: Mapping[str, str] = {"ridge": "nvp.model.ridge", "nvp": "nvp.prediction.rollout", "literal": "nvp.prediction.literal"}
+_KINDS: Mapping[str, str] = {
+    "ridge": "nvp.model.ridge",
+    "nvp": "nvp.prediction.rollout",
+    "diffusion": "nvp.prediction.sampling",
+    "literal": "nvp.prediction.literal",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

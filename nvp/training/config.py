@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from nvp.errors import FieldError
 from nvp.model.config import Compute, Size
+from nvp.training.stage_config import StageConfig
 
 Recipe = Literal["default", "seeds"]
 Schedule = Literal["cosine", "constant"]
@@ -116,6 +117,9 @@ class TrainingConfig:
     # noise on the newest frame, its deviation relative to that of the change: what a rollout's own errors are like
     input_noise: float = 0.0
 
+    # what the network is trained on to afterwards, with a budget of its own; None for nothing
+    stage: StageConfig | None = None
+
     # type in which the convolutions multiply
     compute: Compute = "float32"
     # blocks are computed again for the gradient: less memory, a third more time
@@ -165,9 +169,10 @@ class TrainingConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of `to_json`; raises `FieldError` on unknown names."""
-        loss = values.get("loss")
-        if isinstance(loss, Mapping):
-            values = {**values, "loss": _made(LossConfig, loss)}
+        for name, kind in (("loss", LossConfig), ("stage", StageConfig)):
+            part = values.get(name)
+            if isinstance(part, Mapping):
+                values = {**values, name: _made(kind, part)}
         return _made(cls, values)
 
 

@@ -37,6 +37,8 @@ class Best:
     fidelity: float = -math.inf
     epoch: int = 0
     step: int = 0
+    # recalibration of its variance one step ahead
+    log_scale: float = 0.0
 
 
 class Keeper:
@@ -49,10 +51,10 @@ class Keeper:
         # the best checkpoint that is on disk
         self.written: CheckpointSaved | None = None
 
-    def offer(self, params: Weights, *, fidelity: float, epoch: int, step: int) -> None:
+    def offer(self, params: Weights, *, fidelity: float, epoch: int, step: int, log_scale: float = 0.0) -> None:
         """Parameters as they validated; they are kept where they are the best so far."""
         if fidelity > self.best.fidelity:
-            self.best = Best(fidelity=fidelity, epoch=epoch, step=step)
+            self.best = Best(fidelity=fidelity, epoch=epoch, step=step, log_scale=log_scale)
             self._params = jax.tree.map(np.asarray, params)
 
     def write_best(self, constants: Weights) -> CheckpointSaved | None:
@@ -66,6 +68,7 @@ class Keeper:
             "step": best.step,
             "epoch": best.epoch,
             "val_fidelity": best.fidelity,
+            "log_scale": [best.log_scale],
         }
         sha256 = checkpoint.write_model(path, self.model, self._params, constants, facts)
         self.written = CheckpointSaved(

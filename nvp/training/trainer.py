@@ -35,6 +35,7 @@ from nvp.training.keeping import Keeper
 from nvp.training.logs import Log
 from nvp.training.loss import Loss
 from nvp.training.recipes import suited
+from nvp.training.stages import in_two_stages
 from nvp.training.step import first_state, learning_rate, plan_of, train_step, train_steps
 from nvp.training.unroll import horizon_at
 from nvp.training.validation import Score, validate
@@ -56,7 +57,7 @@ def train(
     training = Training(config, data, directory)
     if resume:
         training.restore()
-    yield from training.run()
+    yield from training.run() if config.stage is None else in_two_stages(training.run(), config.stage, data, directory)
 
 
 class Training:
@@ -192,7 +193,9 @@ class Training:
         trained = time.perf_counter() - began
         score = self._validated(step, all_skipped=skipped == number)
         self.epoch, self.fidelity = epoch + 1, score.fidelity
-        self.keeper.offer(self.state.ema, fidelity=score.fidelity, epoch=self.epoch, step=step)
+        self.keeper.offer(
+            self.state.ema, fidelity=score.fidelity, epoch=self.epoch, step=step, log_scale=score.log_scale
+        )
         means = _means(losses)
         yield EpochDone(
             epoch=self.epoch,

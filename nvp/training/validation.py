@@ -27,6 +27,8 @@ class Score:
     fidelity: float
     # mean over the windows
     vrmse: float
+    # logarithm of the factor on the variance by which errors are as large as said
+    log_scale: float
     # on some of the windows
     metrics: TrainingMetrics
 
@@ -48,10 +50,13 @@ def validate(
     order = np.argsort(np.arange(len(numbers)) % -(-len(numbers) // _CLOSELY), kind="stable")
     numbers = numbers[order]
     errors, relative, seen = [], [], []
+    said = 0.0
     for start in range(0, len(numbers), batch):
         chosen = numbers[start : start + batch]
         inputs, truth = examples.batch(np.resize(chosen, batch))
-        mean = np.asarray(predict_step(graph, params, constants, inputs).mean)
+        prediction = predict_step(graph, params, constants, inputs)
+        mean = np.asarray(prediction.mean)
+        said += np.exp(np.asarray(prediction.log_var[: len(chosen)], np.float64)).sum()
         mean, truth, state = (values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))
         errors.append(pair_errors(mean, truth, state))
         relative.append(vrmse(mean, truth).mean(axis=1))
@@ -62,4 +67,9 @@ def validate(
     fidelity = pooled_fidelity(error, change) if change > 0 else 0.0
     mean, truth, state = (np.concatenate(values)[:_CLOSELY] for values in zip(*seen, strict=True))
     metrics = metrics_of(mean, truth, state, spec, seconds=time.perf_counter() - began)
-    return Score(fidelity=fidelity, vrmse=float(np.concatenate(relative).mean()), metrics=metrics)
+    return Score(
+        fidelity=fidelity,
+        vrmse=float(np.concatenate(relative).mean()),
+        log_scale=float(np.log(error / said)) if error > 0 and said > 0 else 0.0,
+        metrics=metrics,
+    )
