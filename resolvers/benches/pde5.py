@@ -1,8 +1,9 @@
 """One step ahead in the five simulated domains, for sequences that no training saw, beside everything simpler.
 
 Every domain has sequences with first states and parameters of their own; a network of size `small` is trained on most,
-chosen on some and scored on the rest, and is given nothing later than time t: two frames of E and of its context. A
-second network sees the field alone. Trainings have a budget of CPU time; what was simulated is kept and made once.
+chosen on some and scored on the rest, and is given nothing later than time t: two frames of E and of its context. The
+reference solvers are told the velocity of time t, a third one (`extrapolated_physics`) both frames of it. A second
+network sees the field alone. Trainings have a budget of CPU time; what was simulated is kept and made once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nvp.dynamics.domain import domain
+from nvp.prediction.forecaster import Forcing, Forecast, Window
 from nvp.training.config import TrainingConfig
 from resolvers.benches.simulated import Parts, Recipe, history_only, simulated
 from resolvers.benches.suites import Report, SuiteConfig
@@ -105,6 +107,7 @@ def _domain(name: str, seed: int, config: SuiteConfig, folder: Path, progress: R
             "given": {"frames": FRAMES, "context": sorted(parts.test[0].context)},
         },
         **scored,
+        "extrapolated_physics": _extrapolated(parts),
         "history_only": {key: without[key] for key in ("fidelity", "vrmse", "gradient_cosine")} | {"train": blind},
         "train": train,
     }
@@ -168,6 +171,34 @@ def _scored(path: Path, parts: Parts, config: SuiteConfig, horizon: int = LEADS)
         "total_error": None if spec.closed else metrics["total_error"],
         "rollout": _rollout(found["rollout"]) if horizon > 1 else None,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolated:
+    """The domain's own stepper told what the network is told: its velocity goes on to speed up to mid-step."""
+
+    history: int = FRAMES
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        """The source stays that of t."""
+        from nvp.prediction.baselines import KnownPhysics
+
+        velocity = window.context["velocity"]
+        middle = velocity[:, -1:] + 0.5 * (velocity[:, -1:] - velocity[:, -2:-1])
+        context = {name: values[:, -1:] for name, values in window.context.items()} | {"velocity": middle}
+        told = replace(window, history=window.history[:, -1:], context=context)
+        return KnownPhysics(high_order=True).forecast(told, steps, forcing)
+
+
+def _extrapolated(parts: Parts) -> dict[str, Any]:
+    """Its score, on the pairs on which all others are scored."""
+    from nvp.model.ridge import RidgeConfig
+    from nvp.prediction.baselines import Persistence
+    from nvp.prediction.evaluation import evaluate
+
+    starts = range(max(FRAMES, RidgeConfig().history) - 1, len(parts.test[0]) - 1)
+    found = evaluate(Extrapolated(), parts.test, rivals={"persistence": Persistence()}, starts=list(starts))
+    return found.fidelity.to_json()
 
 
 def _rollout(leads: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nvp.prediction.baselines import KnownPhysics
+from nvp.prediction.forecaster import continuation, windows
 from resolvers.benches import pde5
 from resolvers.benches.simulated import history_only, simulated
 from resolvers.benches.suites import SuiteConfig
+from tests.nvp.fields import fluid_series
 
 GOOD: dict[str, Any] = {
     "fidelity": {"pooled": 0.93},
@@ -53,6 +57,21 @@ def test_one_domain_from_simulation_to_figures(tmp_path: Path) -> None:
     assert again.test[0].source_total is not None
     np.testing.assert_allclose(np.diff(residual), again.test[0].source_total[1:], rtol=1e-2)
     assert not again.map(history_only).test[0].context
+
+
+def test_the_solver_that_is_told_two_frames_takes_the_velocity_of_mid_step() -> None:
+    series = fluid_series(scale=16, frames=4)
+    velocity = np.zeros((4, 16, 16, 2), np.float32)
+    velocity[..., 0] = np.arange(4)[:, None, None] + 0.5
+    series = replace(series, context={"velocity": velocity}, parameters={"diffusivity": 0.0})
+    window = windows(series, history=2, starts=[1], steps=1)
+    # 1.5 at t, gaining 1 per step: 2 cells on the whole
+    expected = np.roll(series.energy[1], 2, axis=1)
+    known, frozen = (
+        solver.forecast(continuation(window, history=solver.history), 1).mean[0, 0]
+        for solver in (pde5.Extrapolated(), KnownPhysics(high_order=True))
+    )
+    assert np.abs(known - expected).mean() < 0.6 * np.abs(frozen - expected).mean()
 
 
 @pytest.mark.parametrize(
