@@ -40,6 +40,8 @@ def _group() -> None:
 
 
 app.command()(bench_nvp.nvp)
+app.command()(bench_nvp.apebench)
+app.command()(bench_nvp.literal)
 
 
 @app.command()

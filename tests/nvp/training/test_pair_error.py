@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvp.training.config import LossConfig
 from nvp.training import loss
+from nvp.training.config import LossConfig
 
 ORIGIN = np.zeros((2, 4, 4, 1), np.float32)
 TRUTH = np.ones((2, 4, 4, 1), np.float32) * np.array([1.0, 1e-2], np.float32)[:, None, None, None]
