@@ -191,7 +191,7 @@ class _Judge:
                         mean=made.mean[:, step],
                         log_var=made.log_var[:, step],
                         truth=one.truth,
-                        members=None,
+                        members=None if made.members is None else np.moveaxis(made.members[:, :, step], 1, 0),
                         climatology=self.climatology,
                         # one interval, of the headline, is enough: each block keeps its own sums
                         blocks=blocks if tally is self.pairs else np.zeros_like(blocks),

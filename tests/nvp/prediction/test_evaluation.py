@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -202,3 +202,41 @@ def test_there_is_no_noise_ceiling_where_the_noise_of_one_series_is_unknown(stil
     assert alone.headline.noise_ceiling is not None
     assert alone.headline.noise_ceiling.pooled == 1
     assert together.headline.noise_ceiling is None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Persistence that says how far it may be off, and two members around it."""
+
+    deviation: float
+    history: int = 1
+
+    def forecast(self, window: Window, steps: int, forcing: Forcing = "frozen") -> Forecast:
+        mean = np.repeat(window.history[:, -1:], steps, axis=1)
+        away = np.float32(self.deviation)
+        return Forecast(
+            mean=mean,
+            log_var=np.full(mean.shape, 2 * np.log(self.deviation), np.float32),
+            outflow=np.zeros(mean.shape[:2], np.float32),
+            members=np.stack([mean - away, mean + away], axis=1),
+        )
+
+
+def test_what_is_claimed_is_held_against_the_errors(still: list[Series]) -> None:
+    change = np.concatenate([np.diff(one.energy[1:], axis=0) for one in still[2:]])
+    made = evaluate(Doubtful(float(change.std())), still[2:], fit=still[:2], horizon=2, forcing="frozen")
+    found = made.headline.calibration
+    assert found is not None
+    # errors of this size are as large as said, but not normally distributed
+    assert found.spread_skill == pytest.approx(1, rel=0.25)
+    assert found.climatology_sharpness > found.sharpness
+    assert found.members is not None
+    assert found.members.members == 2
+    assert found.ci95["crps"][0] < found.crps < found.ci95["crps"][1]
+    plain = made.to_json()["calibration"]
+    assert plain["persistence_crps"] == made.metrics["mae"].persistence
+    last = made.at(2)
+    assert last is not None
+    assert last.calibration is not None
+    assert last.calibration.spread_skill < found.spread_skill, "it claims no more at lead 2, and errs more"
+    assert evaluate(Persistence(), still[2:]).headline.calibration is None
