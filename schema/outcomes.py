@@ -106,3 +106,4 @@ class PredictionLogSummary:
     total_energy_fidelity: float | None = strawberry.field(description="Mean of those that have one.")
     field_fidelity: float | None
     rmse: float | None
+    persistence_rmse: float | None = strawberry.field(description="Of predicting no change on the same pairs.")

@@ -67,6 +67,8 @@ class SummaryRow:
     total_energy_fidelity: float | None
     field_fidelity: float | None
     rmse: float | None
+    # of persistence on the same pairs
+    persistence_rmse: float | None
 
 
 async def unlogged_of_prediction(gateway: Gateway, prediction: str, *, limit: int = 10_000) -> list[Unlogged]:
@@ -171,8 +173,8 @@ WITH CASE WHEN 'domain' IN $by THEN l.domain END AS domain, CASE WHEN 'regime' I
 WITH domain, regime, count(l) AS n, count(l.fidelity) AS moving, avg(l.fidelity) AS mean,
   percentileCont(l.fidelity, 0.5) AS median, sum(error) AS error, sum(change) AS change,
   avg(l.total_energy_fidelity) AS total_energy_fidelity, avg(l.field_fidelity) AS field_fidelity,
-  sqrt(avg(l.rmse ^ 2)) AS rmse
+  sqrt(avg(l.rmse ^ 2)) AS rmse, sqrt(avg(l.persistence_rmse ^ 2)) AS persistence_rmse
 RETURN domain, regime, n, moving, mean, median, CASE WHEN change > 0 THEN 1 - sqrt(error / change) END AS pooled,
-  total_energy_fidelity, field_fidelity, rmse
+  total_energy_fidelity, field_fidelity, rmse, persistence_rmse
 ORDER BY domain, regime LIMIT $limit
 """

@@ -98,6 +98,8 @@ class Sums:
     change: float = 0.0
     # over all entries
     square: float = 0.0
+    # sum of squares of persistence, and of how many it is known
+    still: list[float] = field(default_factory=lambda: [0.0, 0.0])
     totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
     of_field: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
@@ -110,7 +112,12 @@ class Sums:
             self.fidelity += entry.fidelity
             self.error += entry.rmse**2
             self.change += entry.persistence_rmse**2
-        for sums, value in ((self.totals, entry.total_energy_fidelity), (self.of_field, entry.field_fidelity)):
+        still = None if entry.persistence_rmse is None else entry.persistence_rmse**2
+        for sums, value in (
+            (self.still, still),
+            (self.totals, entry.total_energy_fidelity),
+            (self.of_field, entry.field_fidelity),
+        ):
             if value is not None:
                 sums[0] += value
                 sums[1] += 1
@@ -130,6 +137,7 @@ class Sums:
             "mean_total_energy_fidelity": self.totals[0] / self.totals[1] if self.totals[1] else None,
             "mean_field_fidelity": self.of_field[0] / self.of_field[1] if self.of_field[1] else None,
             "rmse": math.sqrt(self.square / self.n) if self.n else None,
+            "persistence_rmse": math.sqrt(self.still[0] / self.still[1]) if self.still[1] else None,
         }
 
 

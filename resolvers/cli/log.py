@@ -108,6 +108,7 @@ def _group(row: SummaryRow, groups: list[str]) -> dict[str, Any]:
         "mean_total_energy_fidelity": row.total_energy_fidelity,
         "mean_field_fidelity": row.field_fidelity,
         "rmse": row.rmse,
+        "persistence_rmse": row.persistence_rmse,
     }
 
 
@@ -121,12 +122,15 @@ def _text(result: dict[str, Any]) -> str:
         return f"no energy vectors in {result['source']}; predictions whose truth is known leave some"
     if "groups" in result:
         names = [name for name in ("domain", "regime") if name in result["groups"][0]]
-        head = "".join(f"{name:26}" for name in names) + f"{'n':>7}  {'fidelity':>8}  {'total':>8}  {'field':>8}  rmse"
+        head = (
+            "".join(f"{name:26}" for name in names)
+            + f"{'n':>7}  {'fidelity':>8}  {'total':>8}  {'field':>8}  rmse (persistence)"
+        )
         lines = [
             "".join(f"{group[name]:26}" for name in names)
             + f"{group['n']:>7}  {_number(group['fidelity']['pooled'])}  "
             + f"{_number(group['mean_total_energy_fidelity'])}  {_number(group['mean_field_fidelity'])}  "
-            + f"{group['rmse']:.4g}"
+            + f"{_rmse(group['rmse'])} ({_rmse(group['persistence_rmse'])})"
             for group in result["groups"]
         ]
         return "\n".join([head, *lines])
@@ -142,3 +146,7 @@ def _text(result: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return f"{'–' if value is None else f'{value:.4f}':>8}"
+
+
+def _rmse(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

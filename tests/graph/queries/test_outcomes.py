@@ -177,6 +177,7 @@ async def test_logs_add_up_by_domain_and_regime(gateway: Gateway) -> None:
     assert smooth.pooled == pytest.approx(1 - math.sqrt((0.3**2 + 0.1**2 + 0.2**2) / (3 * 0.4**2)))
     assert (smooth.mean, smooth.median) == (pytest.approx(0.5), pytest.approx(0.5))
     assert smooth.rmse == pytest.approx(math.sqrt((0.3**2 + 0.1**2 + 0.2**2) / 4))
+    assert smooth.persistence_rmse == pytest.approx(math.sqrt(3 * 0.4**2 / 4))
     assert smooth.field_fidelity is None
     assert [(row.domain, row.regime, row.n) for row in await vector_logs.summary(gateway, ["regime"])] == [
         (None, "rough", 2),

@@ -217,6 +217,7 @@ def test_sums_by_domain_and_regime(log: VectorLog) -> None:
         change = np.sum([one.persistence_rmse**2 for one in group])  # type: ignore[operator]
         assert row["fidelity"]["pooled"] == pytest.approx(1 - np.sqrt(error / change))
         assert row["rmse"] == pytest.approx(np.sqrt(error / len(group)))
+        assert row["persistence_rmse"] == pytest.approx(np.sqrt(change / len(group)))
         assert row["mean_field_fidelity"] == pytest.approx(np.mean([one.field_fidelity for one in group]))
     assert [row["n"] for row in log.summary(["domain"])] == [4, 8]
     assert log.summary(["domain"], domain=DOMAIN) == log.summary(["domain"])[:1]
