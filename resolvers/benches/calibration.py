@@ -56,9 +56,9 @@ _NOISE: Mapping[str, Any] = {"gaussian_noise": True, "noise_sigma": 0.1}
 class Plan:
     """Sizes of one case."""
 
-    train: int = 32
-    validation: int = 6
-    test: int = 12
+    train: int = 24
+    validation: int = 4
+    test: int = 8
     steps: int = 20
     # CPU-minutes of training
     minutes: float = 2.0
