@@ -269,7 +269,7 @@ def _check_options(only_offline: Mapping[str, Any], only_online: Mapping[str, An
     """Options that mean nothing here are refused, not ignored."""
     wrong = [name for name, value in (only_online if offline else only_offline).items() if value]
     if wrong:
-        where = "without --offline" if offline else "with --offline"
+        where = "without --offline" if offline else "with --offline"  # where they belong
         raise FieldError(
             "BAD_OPTIONS", f"expected {', '.join(wrong)} {where} only.", next_step="See `fieldgraph train --help`."
         )
