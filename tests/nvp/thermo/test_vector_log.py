@@ -124,6 +124,10 @@ def test_entropies_are_of_normalised_fields() -> None:
     entry = energy_vector(7e3 * np.ones((8, 16)), np.eye(8, 16), DOMAIN, NOW)
     assert (entry.entropy_pred, entry.entropy_share_pred) == (pytest.approx(math.log(128)), pytest.approx(1))
     assert entry.entropy_obs == pytest.approx(math.log(8))
+    assert entry.entropy_share_obs == pytest.approx(math.log(8) / math.log(128))
+    # the regime is the truth's
+    assert entry.regime != "uniform"
+    assert energy_vector(np.eye(8, 16), np.ones((8, 16)), DOMAIN, NOW).regime == "uniform"
 
 
 @pytest.mark.parametrize(
