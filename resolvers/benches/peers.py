@@ -85,25 +85,23 @@ def applied(net: Any, residual: bool, states: Any) -> Any:
     return states + _RESIDUAL_SCALE * ahead if residual else ahead
 
 
-def stepper(net: Any, *, residual: bool) -> tuple[Any, Any, Any]:
-    """Arrays of the net, its optimizer's state, and one compiled step on (arrays, optimizer, before, after, rate)."""
-    import equinox
+def stepper(said: Callable[[Any, Any], Any], weights: Any) -> tuple[Any, Any]:
+    """Adam's state and one compiled step on (weights, Adam's state, before, after, rate) of the mean squared error."""
     import jax
     import optax
 
-    arrays, static = equinox.partition(net, equinox.is_inexact_array)
     adam = optax.scale_by_adam()
 
-    def loss(arrays: Any, before: Any, after: Any) -> Any:
-        return jax.numpy.mean((applied(equinox.combine(arrays, static), residual, before) - after) ** 2)
+    def loss(weights: Any, before: Any, after: Any) -> Any:
+        return jax.numpy.mean((said(weights, before) - after) ** 2)
 
     @partial(jax.jit, donate_argnums=(0, 1))
-    def step(arrays: Any, state: Any, before: Any, after: Any, rate: Any) -> Any:
-        error, gradient = jax.value_and_grad(loss)(arrays, before, after)
+    def step(weights: Any, state: Any, before: Any, after: Any, rate: Any) -> Any:
+        error, gradient = jax.value_and_grad(loss)(weights, before, after)
         direction, state = adam.update(gradient, state)
-        return jax.tree.map(lambda a, d: a - rate * d, arrays, direction), state, error
+        return jax.tree.map(lambda a, d: a - rate * d, weights, direction), state, error
 
-    return arrays, adam.init(arrays), step
+    return adam.init(weights), step
 
 
 def train_peer(
@@ -123,7 +121,12 @@ def train_peer(
     net = build(NETS[name.removesuffix("_residual")], frames.shape[-1], seed=seed)
     before, after = pairs(frames)
     with lenient():
-        arrays, state, step = stepper(net, residual=residual)
+        arrays, static = equinox.partition(net, equinox.is_inexact_array)
+
+        def said(arrays: Any, states: Any) -> Any:
+            return applied(equinox.combine(arrays, static), residual, states)
+
+        state, step = stepper(said, arrays)
         began = time.perf_counter()
         step = step.lower(arrays, state, before[:batch], after[:batch], np.float32(0)).compile()
         compiled = time.perf_counter() - began
@@ -132,7 +135,7 @@ def train_peer(
             share = (time.process_time() - clock) / cpu_seconds
             if share >= 1:
                 break
-            rate = np.float32(_rate(share))
+            rate = np.float32(rate_at(share))
             arrays, state, error = step(arrays, state, before[chosen], after[chosen], rate)
             steps += 1
             if time.perf_counter() - told > _REPORT_SECONDS:
@@ -140,8 +143,7 @@ def train_peer(
                 on_progress(share, f"step {steps}, mean squared error {float(error):.2e}")
         used = time.process_time() - clock
         on_progress(1.0, f"{steps} steps")
-        static = equinox.partition(net, equinox.is_inexact_array)[1]
-        ahead = jax.jit(lambda states: applied(equinox.combine(arrays, static), residual, states))
+        ahead = jax.jit(partial(said, arrays))
 
     def advance(states: Float32[np.ndarray, "b h w c"]) -> Float32[np.ndarray, "b h w c"]:
         with lenient():
@@ -164,7 +166,7 @@ def _batches(n: int, batch: int, seed: int) -> Iterator[np.ndarray]:
             yield order[start : start + batch]
 
 
-def _rate(share: float) -> float:
+def rate_at(share: float) -> float:
     if share < _WARM_UP:
         return _PEAK * share / _WARM_UP
     return _PEAK * 0.5 * (1 + float(np.cos(np.pi * (share - _WARM_UP) / (1 - _WARM_UP))))
