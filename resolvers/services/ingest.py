@@ -68,10 +68,10 @@ async def ingest_file(services: Services, request: IngestRequest, progress: Prog
     return await ingest_prepared(services, await asyncio.to_thread(prepare, request), progress)
 
 
-async def ingest_prepared(services: Services, prepared: Prepared, progress: Progress | None = None) -> IngestReport:
-    """Ingest a file that passed its checks; raises as `ingest_file`."""
+def sequence_of(prepared: Prepared) -> NewSequence:
+    """The sequence that a file's frames belong to."""
     head = prepared.parts[0]
-    sequence = NewSequence(
+    return NewSequence(
         domain=head.domain,
         source=prepared.source,
         recipe=prepared.recipe,
@@ -80,9 +80,13 @@ async def ingest_prepared(services: Services, prepared: Prepared, progress: Prog
         dt=head.dt,
         generator="import",
     )
+
+
+async def ingest_prepared(services: Services, prepared: Prepared, progress: Progress | None = None) -> IngestReport:
+    """Ingest a file that passed its checks; raises as `ingest_file`."""
     return await _ingest(
         services,
-        sequence,
+        sequence_of(prepared),
         prepared.parts,
         label="Simulated" if prepared.simulated else "Observed",
         append=prepared.request.append,

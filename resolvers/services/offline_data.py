@@ -27,6 +27,7 @@ from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.atlas import GENERATOR, as_series, stretches
 from resolvers.services.importing import IngestRequest, each, prepare
+from resolvers.services.ingest import sequence_of
 from resolvers.services.material import first_step
 from resolvers.services.recipes import plan
 from resolvers.services.submission import GenerationRequest
@@ -142,17 +143,8 @@ def is_atlas(path: Path, domain: str) -> bool:
 
 def _of_file(request: IngestRequest) -> OfflineSequence:
     prepared = prepare(request)
-    head = prepared.parts[0]
-    sequence = NewSequence(
-        domain=head.domain,
-        source=prepared.source,
-        recipe=prepared.recipe,
-        height=head.energy.shape[1],
-        width=head.energy.shape[2],
-        dt=head.dt,
-        generator="import",
-    )
-    return _sequence(sequence, "Simulated" if prepared.simulated else "Observed", prepared.parts, _command(request))
+    label = "Simulated" if prepared.simulated else "Observed"
+    return _sequence(sequence_of(prepared), label, prepared.parts, _command(request))
 
 
 def _of_atlas(found: AtlasSequence) -> OfflineSequence:
