@@ -9,9 +9,7 @@ import pytest
 
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
-from graph.queries import coupling, relaxation
-from tests.graph.queries.plans import explain
-from tests.graph.queries.test_plans import queries
+from graph.queries import coupling
 
 pytestmark = pytest.mark.db
 
@@ -121,8 +119,3 @@ async def test_what_cannot_be_read_is_told(gateway: Gateway, statement: Any, cod
     with pytest.raises(GraphError) as caught:
         await coupling.drawn(gateway, "hand")
     assert caught.value.code == code
-
-
-async def test_queries_start_from_an_index(gateway: Gateway) -> None:
-    for name, query in (queries(coupling) | queries(relaxation)).items():
-        assert not {operator for operator in await explain(gateway, query) if operator.endswith("Scan")}, name

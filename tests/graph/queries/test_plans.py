@@ -10,12 +10,14 @@ import pytest
 from graph.gateway import Gateway
 from graph.queries import (
     atlas,
+    coupling,
     evaluation,
     frames,
     leaks,
     leases,
     offline,
     prediction,
+    relaxation,
     runs,
     sequences,
     splits,
@@ -30,12 +32,14 @@ pytestmark = pytest.mark.db
 
 MODULES = (
     atlas,
+    coupling,
     evaluation,
     frames,
     leaks,
     leases,
     offline,
     prediction,
+    relaxation,
     runs,
     sequences,
     splits,
