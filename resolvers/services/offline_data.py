@@ -143,7 +143,7 @@ def is_atlas(path: Path, domain: str) -> bool:
 
 def _of_file(request: IngestRequest) -> OfflineSequence:
     prepared = prepare(request)
-    label = "Simulated" if prepared.simulated else "Observed"
+    label: Origin = "Simulated" if prepared.simulated else "Observed"
     return _sequence(sequence_of(prepared), label, prepared.parts, _command(request))
 
 
