@@ -61,6 +61,8 @@ class NVPConfig:
     calendar: bool = False
     # (height, width) of the one place it is for: it then knows each cell's mean and mean change by hour of the training
     site: tuple[int, int] | None = None
+    # a regression on the last frames, solved before the training, says most of the change (networks of one site)
+    linear: bool = False
     # width of each level of the energy path, from 1/2 to 1/8 of the resolution; the gradient path is half as wide
     widths: tuple[int, int, int] = (16, 32, 32)
     # residual blocks per level and path
@@ -127,6 +129,12 @@ class NVPConfig:
                 "BAD_CONFIG",
                 "expected calendar time for a network of one site, got none.",
                 next_step="Leave `site` out, or give the series its valid_time.",
+            )
+        if self.linear and (self.site is None or self.head != "delta"):
+            raise FieldError(
+                "BAD_CONFIG",
+                "expected a network of one site with the delta head for a linear path, got another.",
+                next_step="Leave `linear` out.",
             )
 
     @property
@@ -209,6 +217,7 @@ def config_for(spec: DomainSpec, series: Series, *, size: Size = "tiny", history
         parameters=tuple(sorted(set(series.parameters) - {IRREDUCIBLE})),
         calendar=calendar,
         site=(height, width) if calendar and delta else None,
+        linear=calendar and delta,
         widths=widths,
         blocks=blocks,
         latent=latent,

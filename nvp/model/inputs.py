@@ -30,6 +30,8 @@ class Inputs(NamedTuple):
     clock: Any
     # (b): time step in the domain's unit (seconds where there is a calendar)
     dt: Any
+    # (b): group of days whose climate the network is not to be told, since the truth is among them; 0 for none
+    apart: Any = np.int32(0)
 
 
 def inputs_of(config: NVPConfig, window: Window) -> Inputs:
@@ -64,6 +66,7 @@ def inputs_of(config: NVPConfig, window: Window) -> Inputs:
         ),
         clock=clock_of(window.valid_time if config.calendar else None, n),
         dt=np.full(n, window.dt, np.float32),
+        apart=np.zeros(n, np.int32),
     )
 
 

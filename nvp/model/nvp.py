@@ -19,11 +19,12 @@ from nvp.model import heads
 from nvp.model.config import SOURCE, VELOCITY, NVPConfig
 from nvp.model.hints import Brought, brought, carried, laplacian, origins, slopes, squeezed
 from nvp.model.inputs import Inputs
+from nvp.model.linear import Constants, hour_at, linear_change
 from nvp.model.motion import motion
 from nvp.model.own_motion import faded, own_velocity
 from nvp.model.padding import Boundaries
 from nvp.model.precision import set_precision
-from nvp.model.statistics import HOURS, Statistics
+from nvp.model.statistics import Statistics
 from nvp.model.unet import UNet
 
 # log-variance untrained, in units of the squared change
@@ -64,6 +65,7 @@ class NVP(nnx.Module):
         self.normal = _fitted(statistics.normal)
         self.activity = _fitted(statistics.activity)
         self.climate = _fitted(statistics.climate)
+        self.linear = _fitted(statistics.linear)
         self.reach = _fitted(statistics.reach)
         self.fading = _fitted(statistics.fading)
         c, k = config.channels, config.history
@@ -77,6 +79,7 @@ class NVP(nnx.Module):
             shown = weighed = 5 + config.compressible
         else:
             shown = weighed = 3 + 3 * (k > 1)
+        shown, weighed = shown + config.linear, weighed + config.linear
         self.hints = weighed + (config.site is not None)
         paths = config.context_history if config.moves else int(config.carries)
         self.edges = 2 * (config.head == "conserving" and config.open)
@@ -140,10 +143,16 @@ class NVP(nnx.Module):
             shown = list(hints)
         parts = [field, *changes, *known]
         if config.site is not None:
-            climate = self._climate(inputs.clock[:, 0]) / step
+            climate = self._climate(inputs) / step
             hints.append(climate)
             shown.append(climate)
-            parts += [(state - self.normal[...][None]) / unit, self._over(self.activity[...][None] / step, state)]
+            normal = jnp.take(self.normal[...], jnp.broadcast_to(inputs.apart, inputs.dt.shape), axis=0)
+            parts += [(state - normal) / unit, self._over(self.activity[...][None] / step, state)]
+        solved = jnp.zeros_like(state)
+        if config.linear:
+            solved = linear_change(config, self._constants(), self.linear[...], inputs)
+            hints.append(solved / step)
+            shown.append(solved / step)
         parts += shown
         out = self.unet(
             jnp.concatenate(parts, axis=-1),
@@ -160,7 +169,7 @@ class NVP(nnx.Module):
                 rest, guess = rest[..., :-2], bring(origin + rest[..., -2:])
             hints = [*guess.weighed(), *hints]
         gates = gates.reshape(*gates.shape[:-1], self.hints, c)
-        change = step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
+        change = solved + step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
         typical = self._over(self.activity[...][None], state) if config.site is not None else step
         log_var = log_var + _FIRST_LOG_VAR + jnp.log(typical**2 + _VARIANCE_FLOOR * unit**2)
         if config.head == "delta":
@@ -196,7 +205,7 @@ class NVP(nnx.Module):
         for k in range(1, self.config.history):
             change = inputs.history[:, -k] - inputs.history[:, -k - 1]
             if self.config.site is not None:
-                change = change - self._climate(inputs.clock[:, 0] - k * inputs.dt / _SECONDS_OF_DAY)
+                change = change - self._climate(inputs, ago=k)
             changes.append(change / step)
         return changes
 
@@ -258,11 +267,14 @@ class NVP(nnx.Module):
         along = carried(changes[0], velocity.mean(axis=-2), self.boundaries)
         return [*guesses, changes[0], seen, along], [gx, gy, velocity[..., 0], velocity[..., 1]]
 
-    def _climate(self, day: Float[Array, "b"]) -> Float[Array, "b h w c"]:
-        """Mean change over the step that begins at this share of the day."""
-        # a little later than given: a share of the day is not exact in float32
-        hour = jnp.floor(day * HOURS + 1e-3).astype(jnp.int32) % HOURS
-        return jnp.take(self.climate[...], hour, axis=0)
+    def _climate(self, inputs: Inputs, *, ago: int = 0) -> Float[Array, "b h w c"]:
+        """Mean change over the step that begins at this hour, or so many steps ago."""
+        hour = hour_at(inputs.clock[:, 0] - ago * inputs.dt / _SECONDS_OF_DAY)
+        found: Float[Array, "b h w c"] = self.climate[...][inputs.apart, hour]
+        return found
+
+    def _constants(self) -> Constants:
+        return Constants(*(x[...] for x in (self.normal, self.climate, self.activity, self.deviation, self.dt)))
 
     def _scalars(self, inputs: Inputs, mean: Array, unit: Array) -> Float[Array, "b s"]:
         b = mean.shape[0]

@@ -11,16 +11,14 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Float, Float32, Int, Shaped
+from jaxtyping import Float, Float32
 
 from nvp.atlas.series import Series
+from nvp.model.climate import HOURS, Climate, fit_climate
 from nvp.model.config import NVPConfig
 from nvp.model.hints import moved_by_itself
+from nvp.model.linear import weights_of
 from nvp.model.own_motion import fit_fading, fit_motion
-
-HOURS = 24
-# days of no mean change that the mean change by hour is shrunk with: few days say little
-_PRIOR_DAYS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +35,17 @@ class Statistics:
     dt: Float32[np.ndarray, ""]
     # root mean square of each context channel, in order of `config.context`
     context: Float32[np.ndarray, "x"]
-    # mean of each cell, its root mean square change, and its mean change over the step that begins at each hour
-    normal: Float32[np.ndarray, "h w c"]
+    # mean of each cell and its mean change over the step that begins at each hour, of all days and without groups of
+    # them (`climate.py`), and its root mean square change
+    normal: Float32[np.ndarray, "g h w c"]
+    climate: Float32[np.ndarray, "g hours h w c"]
     activity: Float32[np.ndarray, "h w c"]
-    climate: Float32[np.ndarray, "hours h w c"]
     # of a field that carries itself: how far and how much unit velocity moves and squeezes per unit time, and what
     # each wavenumber is multiplied with per step; empty for others
     reach: Float32[np.ndarray, "_two"]
     fading: Float32[np.ndarray, "_k"]
+    # weights (f, c) of the linear path (`linear.py`), 0 until they are fitted; empty for networks without one
+    linear: Float32[np.ndarray, "*f_c"]
 
 
 def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
@@ -56,14 +57,9 @@ def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
     values = np.array([[part.parameters[name] for name in config.parameters] for part in series])
     values = values.reshape(len(series), len(config.parameters))
     height, width = config.site or (1, 1)
-    normal, activity = np.zeros((height, width, channels)), np.ones((height, width, channels))
-    climate = np.zeros((HOURS, height, width, channels))
+    climate, activity = _no_climate(height, width, channels), np.ones((height, width, channels))
     if config.site is not None:
-        hours = np.concatenate([hour_of(part.valid_time[:-1]) for part in series if part.valid_time is not None])
-        normal, activity = frames.mean(axis=0), np.sqrt(np.mean(changes**2, axis=0))
-        for hour in range(HOURS):
-            at = changes[hours == hour]
-            climate[hour] = at.sum(axis=0) / (len(at) + _PRIOR_DAYS)
+        climate, activity = fit_climate(series), np.sqrt(np.mean(changes**2, axis=0))
     return Statistics(
         mean=_single(frames.mean(axis=(0, 1, 2))),
         deviation=_single(_positive(frames.std(axis=(0, 1, 2)))),
@@ -72,9 +68,10 @@ def fit_statistics(config: NVPConfig, series: Sequence[Series]) -> Statistics:
         parameter_deviation=_single(_positive(values.std(axis=0))),
         dt=_single(np.mean([part.dt for part in series])),
         context=_single(_positive(_context_size(config, series))),
-        normal=_single(normal),
+        normal=climate.normal,
+        climate=climate.change,
         activity=_single(activity),
-        climate=_single(climate),
+        linear=np.zeros((weights_of(config), channels) if config.linear else 0, np.float32),
         **_own_motion(config, series),
     )
 
@@ -98,9 +95,8 @@ def _context_size(config: NVPConfig, series: Sequence[Series]) -> Float[np.ndarr
     return np.concatenate(sizes) if sizes else np.zeros(0)
 
 
-def hour_of(valid_time: Shaped[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
-    """Hour of the day, 0 … 23, rounded down."""
-    return (valid_time.astype("datetime64[s]").astype(np.int64) // 3600 % HOURS).astype(np.int32)
+def _no_climate(*shape: int) -> Climate:
+    return Climate(normal=np.zeros((1, *shape), np.float32), change=np.zeros((1, HOURS, *shape), np.float32))
 
 
 def _positive(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

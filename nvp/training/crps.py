@@ -113,7 +113,7 @@ def finetune(
     """Train the network of checkpoint `base` on to say members; the last event says where it was written."""
     _, params, constants, model, manifest = checkpoint.load_model(base)
     model, graph, params, constants = with_noise(model, params, constants, config.noise)
-    examples = Examples(model, data.train)
+    examples = Examples(model, data.train, seen=True)
     for event in descend(objective(graph, config), params, constants, examples, config):
         if not isinstance(event, Trained):
             yield event

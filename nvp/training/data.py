@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int32
 
 from nvp.atlas.canonical import digests
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, domain
 from nvp.errors import FieldError
+from nvp.model.climate import groups_of
 from nvp.model.config import NVPConfig
 from nvp.model.inputs import Inputs, clock_of, context_of
 
@@ -70,7 +71,8 @@ class TrainingData:
 class Examples:
     """All windows of some series, by number."""
 
-    def __init__(self, config: NVPConfig, series: Sequence[Series]) -> None:
+    def __init__(self, config: NVPConfig, series: Sequence[Series], *, seen: bool = False) -> None:
+        """`seen`: the climate of one site was fitted to these very days; each example is told that of the others."""
         self.config = config
         self.series = series
         grids = {part.energy.shape[1:] for part in series}
@@ -88,6 +90,7 @@ class Examples:
                 next_step="Use longer parts or a shorter history.",
             )
         self.index = np.array(found, dtype=np.int64)
+        self._groups = groups_of(series) if seen and config.site is not None else None
         self._longer: dict[int, Int[np.ndarray, "n"]] = {}
 
     def __len__(self) -> int:
@@ -106,8 +109,14 @@ class Examples:
             parameters=np.array(parameters, np.float32).reshape(len(chosen), len(config.parameters)),
             clock=clock_of(times if config.calendar else None, len(chosen)),
             dt=np.array([part.dt for part, _ in chosen], np.float32),
+            apart=self._apart(numbers),
         )
         return inputs, np.stack([part.energy[t + 1] for part, t in chosen]).astype(np.float32)
+
+    def _apart(self, numbers: Int[np.ndarray, "b"]) -> Int32[np.ndarray, "b"]:
+        if self._groups is None:
+            return np.zeros(len(numbers), np.int32)
+        return np.array([self._groups[i][t] for i, t in self.index[numbers]], np.int32)
 
     def rollouts(self, numbers: Int[np.ndarray, "b"], horizon: int) -> Batch:
         """The same windows with `horizon` frames that follow; numbers out of `numbers_for(horizon)`."""

@@ -62,7 +62,7 @@ def denoise_residual(
 ) -> Iterator[Progress | CheckpointSaved]:
     """Train a denoiser of what checkpoint `base` leaves open; the last event says where both were written."""
     graph, params, constants, model, manifest = checkpoint.load_model(base)
-    examples = Examples(model, data.train)
+    examples = Examples(model, data.train, seen=True)
     chosen = np.unique(np.linspace(0, len(examples) - 1, _SAMPLE).round().astype(int))
     squares = []
     for start in range(0, len(chosen), config.batch):

@@ -32,6 +32,7 @@ from nvp.training.data import Batch, Examples, TrainingData
 from nvp.training.devices import Devices
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from nvp.training.keeping import Keeper
+from nvp.training.linear import solve
 from nvp.training.logs import Log
 from nvp.training.loss import Loss
 from nvp.training.recipes import suited
@@ -72,10 +73,11 @@ class Training:
         model = replace(model, dropout=config.dropout or 0.0, compute=config.compute, remat=config.remat)
         self.config, self.model, self.data, self.directory = config, model, data, Path(directory)
         self.plan = plan_of(config, model)
-        self.examples, self.held_out = Examples(model, data.train), Examples(model, data.validation)
+        self.examples, self.held_out = Examples(model, data.train, seen=True), Examples(model, data.validation)
         self.batch, self.epochs = config.batch or 1, config.epochs or 1
         self.devices = Devices(config.devices, batch=self.batch // config.accumulate)
-        network = NVP(model, fit_statistics(model, data.train), rng=np.random.default_rng(config.rng_seed))
+        statistics = solve(model, fit_statistics(model, data.train), self.examples)
+        network = NVP(model, statistics, rng=np.random.default_rng(config.rng_seed))
         self.parameters = parameter_count(network)
         self.graph, state, constants = first_state(network, self.plan)
         self.state, self.constants = self.devices.everywhere((state, constants))

@@ -32,7 +32,7 @@ def jumping() -> Series:
 
 def test_climate_is_the_mean_change_of_the_step_that_begins_at_each_hour() -> None:
     series = jumping()
-    found = fit_statistics(config_for(domain(series.domain), series), [series]).climate[:, 0, 0, 0]
+    found = fit_statistics(config_for(domain(series.domain), series), [series]).climate[0, :, 0, 0, 0]
     expected = np.zeros(24)
     expected[[5, 17]] = SHRUNK, -SHRUNK
     np.testing.assert_allclose(found, expected, atol=1e-6)
