@@ -29,6 +29,8 @@ class SuiteConfig:
     minutes: float | None = None
     # folder of checkpoints: trained ones are left there, and a suite that measures scored ones looks there
     keep: Path | None = None
+    # file of real fields, for the suites that want one
+    file: Path | None = None
     # cells of one side of a field
     scale: int = 64
     # a run of seconds, which shows that everything works and whose figures mean nothing
@@ -43,4 +45,4 @@ def _run(name: str, config: SuiteConfig, progress: Report) -> dict[str, Any]:
     return found
 
 
-SUITES: Mapping[str, Suite] = {name: partial(_run, name) for name in ("pde5", "heads", "calibration", "speed")}
+SUITES: Mapping[str, Suite] = {name: partial(_run, name) for name in ("pde5", "heads", "calibration", "speed", "real")}

@@ -26,6 +26,7 @@ def nvp(
         float | None, typer.Option(min=0.01, help="CPU-minutes of each training, compilation apart.")
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder in which checkpoints are left, and looked for.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Real fields, for suite real.")] = None,
     scale: Annotated[int, typer.Option(min=16, help="Cells of one side of a field.")] = 64,
     quick: Annotated[bool, typer.Option("--quick", help="A run of seconds that shows that everything works.")] = False,
     as_json: JsonOption = False,
@@ -45,6 +46,7 @@ def nvp(
         domains=tuple(domain) if domain else None,
         minutes=minutes,
         keep=keep,
+        file=file,
         scale=scale,
         quick=quick,
     )
