@@ -21,7 +21,13 @@ from resolvers.cli.output import JsonOption, console, emit, fail, run
 from resolvers.services.context import Services
 from resolvers.services.samples import ensure_samples
 from resolvers.services.settings import parse_settings
-from resolvers.services.submission import EvaluationRequest, TrainingRequest, submit_evaluation, submit_training
+from resolvers.services.submission import (
+    EvaluationRequest,
+    TrainingRequest,
+    check_training,
+    submit_evaluation,
+    submit_training,
+)
 
 
 class Size(StrEnum):
@@ -136,6 +142,7 @@ def command(
             {"--sequence": sequence, "--fallback": fallback, "--detach": detach, "--force": force},
             offline=offline is not None,
         )
+        check_training(request)  # before anything is started
         if fallback is not None and (domain is None or sequence or detach):
             raise FieldError(
                 "BAD_OPTIONS",
