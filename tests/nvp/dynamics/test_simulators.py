@@ -108,8 +108,8 @@ def test_known_physics_beats_persistence_and_the_law_is_kept(name: str, made: li
     assert frozen is not None
     assert upwind.pooled > 0.3
     assert frozen.pooled > 0.4
-    assert judged.first_law is not None
-    assert judged.first_law.data < 1e-6
+    assert judged.headline.first_law is not None
+    assert judged.headline.first_law.data < 1e-6
 
 
 def test_progress_may_stop_it(name: str) -> None:
