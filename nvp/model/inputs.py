@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
     # (b): time step in the domain's unit (seconds where there is a calendar)
     dt: Any
     # (b): group of days whose climate the network is not to be told, since the truth is among them; 0 for none
-    apart: Any = np.int32(0)
+    apart: Any
 
 
 def inputs_of(config: NVPConfig, window: Window) -> Inputs:

@@ -81,6 +81,7 @@ def inputs_for(maps: Float32[np.ndarray, "n h w 1"]) -> Inputs:
         parameters=np.tile(np.float32([[0.1, 0.1]]), (n, 1)),
         clock=np.zeros((n, 2), np.float32),
         dt=np.ones(n, np.float32),
+        apart=np.zeros(n, np.int32),
     )
 
 

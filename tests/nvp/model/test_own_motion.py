@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Float32
 
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, register
@@ -159,10 +160,22 @@ def test_symmetries_of_the_field_turn_its_components(burgers: list[Series]) -> N
     assert len(seen) == 8
 
 
+def inputs_for(field: Float32[np.ndarray, "1 1 h w c"]) -> Inputs:
+    """One state of a field that comes alone."""
+    return Inputs(
+        history=field,
+        context=np.zeros((1, SIDE, SIDE, 0), np.float32),
+        parameters=np.zeros((1, 0), np.float32),
+        clock=np.zeros((1, 2), np.float32),
+        dt=np.ones(1, np.float32),
+        apart=np.zeros(1, np.int32),
+    )
+
+
 def test_a_turned_vorticity_changes_its_sign() -> None:
     config = NVPConfig(head="delta", advects_itself="vorticity")
     field = smooth(1, 1)[None, None]
-    inputs = Inputs(field, np.zeros((1, SIDE, SIDE, 0), np.float32), np.zeros((1, 0)), np.zeros((1, 2)), np.ones(1))
+    inputs = inputs_for(field)
     for seed in range(12):
         turned, _ = symmetry(config, inputs, field[0], np.random.default_rng(seed))
         rng = np.random.default_rng(seed)
@@ -175,7 +188,7 @@ def test_a_turned_vorticity_changes_its_sign() -> None:
 def test_a_field_of_unknown_channels_is_shifted_only() -> None:
     config = NVPConfig(head="delta", channels=3)
     field = smooth(2, 3)[None, None]
-    inputs = Inputs(field, np.zeros((1, SIDE, SIDE, 0), np.float32), np.zeros((1, 0)), np.zeros((1, 2)), np.ones(1))
+    inputs = inputs_for(field)
     spectrum = np.abs(np.fft.fft2(field[0, 0], axes=(0, 1)))
     for seed in range(6):
         turned, _ = symmetry(config, inputs, field[0], np.random.default_rng(seed))
