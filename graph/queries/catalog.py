@@ -15,9 +15,6 @@ from neo4j.time import DateTime
 from graph.gateway import Gateway
 from graph.queries import projections as as_
 
-JSON_FIELDS = frozenset({"config", "recipe", "metrics", "scores"})
-"""Kept as JSON text in the graph."""
-
 
 async def related(
     gateway: Gateway, query: LiteralString, keys: Sequence[str], *, first: int = 1
@@ -34,14 +31,16 @@ def next_query(first: int) -> LiteralString:
 
 
 def plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The map with Neo4j's times as `datetime` and JSON text as its value."""
-    return {name: _plain(name, value) for name, value in item.items()}
+    """The map with Neo4j's times as `datetime`, and the JSON text of `…_json` as its value under the name before it."""
+    return dict(_plain(name, value) for name, value in item.items())
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: Any) -> tuple[str, Any]:
     if isinstance(value, DateTime):
-        return value.to_native()
-    return json.loads(value) if name in JSON_FIELDS and value is not None else value
+        return name, value.to_native()
+    if name.endswith("_json"):
+        return name.removesuffix("_json"), None if value is None else json.loads(value)
+    return name, value
 
 
 def _node(match: LiteralString, projection: LiteralString) -> LiteralString:
@@ -177,7 +176,7 @@ RELATIONS: Mapping[str, LiteralString] = {
         "at",
         "{lead: node.rollout_leads[at], forcing: node.rollout_forcings[at], fidelity: node.rollout_fidelities[at], "
         "vrmse: node.rollout_vrmses[at], persistence_vrmse: node.rollout_persistence_vrmses[at], "
-        "scores: node.rollout_json[at]}",
+        "scores_json: node.rollout_json[at]}",
     ),
     "evaluation_run": _related("(:Evaluation {uid: key})-[:WAS_GENERATED_BY]->(node:Run)", "node.uid", as_.RUN),
 }

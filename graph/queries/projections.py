@@ -11,7 +11,7 @@ DOMAIN: LiteralString = """node {.name, .title, .closed, .second_law, .boundary_
   .source_model, signed: coalesce(node.signed, false), .reference}"""
 
 SEQUENCE: LiteralString = """node {.uid, domain_name: node.domain, .source, .generator, kind: node.origin,
-  recipe: node.recipe_json, .rng_seed, .height, .width, .dt, .first, .last, .length, .digest}"""
+  .recipe_json, .rng_seed, .height, .width, .dt, .first, .last, .length, .digest}"""
 
 SEGMENT: LiteralString = "node {.uid, .first, .length, .sha256}"
 
@@ -24,18 +24,18 @@ SNAPSHOT: LiteralString = """node {.uid, domain_name: node.domain, sequence_uid:
   .source_total, .outflow_total}"""
 
 RUN: LiteralString = """node {.uid, .kind, .state, .progress, .message, .seq, .attempt, .cancel_requested,
-  config: node.config_json, .rng_seed, .device, .code_version, .energy_joules, .energy_source, .created_at, .started_at,
+  .config_json, .rng_seed, .device, .code_version, .energy_joules, .energy_source, .created_at, .started_at,
   .finished_at, .error_code, .error_message, offline: coalesce(node.offline, false)}"""
 
 MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.split,
-  best_checkpoint_uid: node.best_checkpoint, .name, .architecture, config: node.config_json, .rng_seed, .code_version,
+  best_checkpoint_uid: node.best_checkpoint, .name, .architecture, .config_json, .rng_seed, .code_version,
   .recipe, .data_digest, .parameter_count, .created_at}"""
 
 CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity,
-  metrics: node.metrics_json, .created_at}"""
+  .metrics_json, .created_at}"""
 
 EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fidelity, .learning_rate,
-  .samples_per_second, .seconds, metrics: node.metrics_json, .recorded_at}"""
+  .samples_per_second, .seconds, .metrics_json, .recorded_at}"""
 
 PREDICTION: LiteralString = """node {.uid, steps_ahead: node.steps, .members, .forcing, .fidelity, .vrmse, .persistence,
   .violation_count, .created_at}"""
@@ -51,7 +51,7 @@ EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_h
   .n, .vrmse, .persistence_vrmse, .linear_fidelity, .ridge_fidelity, .upwind_fidelity, .frozen_fidelity, .noise_ceiling,
   .rmse, .nrmse, .gradient_cosine, .change_gradient_cosine, .closure, .second_law_violations,
   .data_second_law_violations, .coverage90, .spread_skill, .crps, .drift, .left_out, .horizon,
-  scores: node.scores_json, .created_at}"""
+  .scores_json, .created_at}"""
 
 RELAXATION_OUTCOME: LiteralString = (
     "node {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,"

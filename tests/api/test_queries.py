@@ -325,3 +325,13 @@ async def test_outcomes_by_law_domain_and_regime(operator: httpx.AsyncClient, wo
         operator, "query N($id: ID!) { node(id: $id) { __typename } }", id=found["logs"]["nodes"][0]["id"]
     )
     assert again["node"]["__typename"] == "PredictionLog"
+
+
+async def test_a_model_tells_how_it_was_trained(operator: httpx.AsyncClient, world: World) -> None:
+    """A sequence's recipe is an object, that of a model a name."""
+    gateway = world.services.gateway
+    await gateway.write("MATCH (m:Model {uid: $uid}) SET m.recipe = 'seeds', m.data_digest = 'ab'", uid=world.model)
+    document = "query($run: ID!) { run(uid: $run) { ... on TrainingRun { model { recipe dataDigest config } } } }"
+    told = (await data(operator, document, run=world.training_run))["run"]["model"]
+    assert told == {"recipe": "seeds", "dataDigest": "ab", "config": {"radius": 2}}
+    await gateway.write("MATCH (m:Model {uid: $uid}) REMOVE m.recipe, m.data_digest", uid=world.model)
