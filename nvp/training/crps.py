@@ -31,7 +31,7 @@ from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity
 from nvp.training import checkpoint
 from nvp.training.data import Examples, TrainingData
 from nvp.training.events import CheckpointSaved, Progress
-from nvp.training.stage import Trained, descend
+from nvp.training.stage import Trained, descend, facts_of, saved
 from nvp.training.stage_config import StageConfig
 from nvp.training.step import Weights, predict_step, split
 
@@ -121,17 +121,8 @@ def finetune(
         facts: dict[str, Any] = {
             **{name: manifest[name] for name in ("training",) if name in manifest},
             "val_fidelity": fidelity(graph, event.params, constants, Examples(model, data.validation), config),
-            "stage": config.to_json(),
-            "base": manifest["sha256"],
-            "step": manifest.get("step", 0) + event.steps,
-            "epoch": manifest.get("epoch", 0) + event.epochs,
+            **facts_of(manifest, config, event),
         }
         path = directory / f"members-{facts['step']:08d}"
         sha256 = checkpoint.write_model(path, model, event.params, constants, facts)
-        yield CheckpointSaved(
-            path=path,
-            step=facts["step"],
-            epoch=facts["epoch"],
-            val_fidelity=facts["val_fidelity"],
-            sha256=sha256,
-        )
+        yield saved(path, facts, sha256)

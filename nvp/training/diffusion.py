@@ -26,7 +26,7 @@ from nvp.model.nvp import NVP
 from nvp.training import checkpoint
 from nvp.training.data import Examples, TrainingData
 from nvp.training.events import CheckpointSaved, Progress
-from nvp.training.stage import Trained, descend
+from nvp.training.stage import Trained, descend, facts_of, saved
 from nvp.training.stage_config import StageConfig
 from nvp.training.step import Weights, predict_step
 
@@ -94,20 +94,11 @@ def denoise_residual(
             "model": model.to_json(),
             # of the network, whose means the samples lie around
             **{name: manifest[name] for name in ("training", "val_fidelity", "log_scale") if name in manifest},
-            "stage": config.to_json(),
-            "base": manifest["sha256"],
-            "step": manifest.get("step", 0) + event.steps,
-            "epoch": manifest.get("epoch", 0) + event.epochs,
+            **facts_of(manifest, config, event),
         }
         path = directory / f"diffusion-{facts['step']:08d}"
         sha256 = checkpoint.write(path, facts, arrays)
-        yield CheckpointSaved(
-            path=path,
-            step=facts["step"],
-            epoch=facts["epoch"],
-            val_fidelity=facts["val_fidelity"],
-            sha256=sha256,
-        )
+        yield saved(path, facts, sha256)
 
 
 def split_denoiser(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from nvp.errors import FieldError
 from nvp.model.inputs import Inputs
 from nvp.training.data import Examples
-from nvp.training.events import Progress
+from nvp.training.events import CheckpointSaved, Progress
 from nvp.training.stage_config import StageConfig
 
 Objective = Callable[[Any, Any, Inputs, Float[Array, "b h w c"], PRNGKeyArray], Float[Array, ""]]
@@ -126,6 +127,23 @@ def descend(
             next_step="Lower the learning rate of the stage.",
         )
     yield Trained(jax.tree.map(np.asarray, state.ema), step, epoch, float(last[np.isfinite(last)].mean()), reason)
+
+
+def facts_of(manifest: Mapping[str, Any], config: StageConfig, ended: Trained) -> dict[str, Any]:
+    """What a checkpoint says of the stage that made it: steps and epochs count on from those of its base."""
+    return {
+        "stage": config.to_json(),
+        "base": manifest["sha256"],
+        "step": manifest.get("step", 0) + ended.steps,
+        "epoch": manifest.get("epoch", 0) + ended.epochs,
+    }
+
+
+def saved(path: Path, facts: Mapping[str, Any], sha256: str) -> CheckpointSaved:
+    """The event of a written checkpoint."""
+    return CheckpointSaved(
+        path=path, step=facts["step"], epoch=facts["epoch"], val_fidelity=facts["val_fidelity"], sha256=sha256
+    )
 
 
 def _schedule(share: float) -> float:

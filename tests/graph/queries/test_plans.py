@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 from typing import LiteralString, cast
 
 import pytest
 
 from graph.gateway import Gateway
-from graph.queries import (
-    atlas,
-    coupling,
-    evaluation,
-    frames,
-    leaks,
-    leases,
-    offline,
-    prediction,
-    relaxation,
-    runs,
-    sequences,
-    splits,
-    timeline,
-    training,
-    vector_logs,
-    violations,
-)
 from tests.graph.queries.plans import explain, fill
 
 pytestmark = pytest.mark.db
 
-MODULES = (
-    atlas,
-    coupling,
-    evaluation,
-    frames,
-    leaks,
-    leases,
-    offline,
-    prediction,
-    relaxation,
-    runs,
-    sequences,
-    splits,
-    timeline,
-    training,
-    vector_logs,
-    violations,
-)
+MODULES = [
+    import_module(f"graph.queries.{name}")
+    for name in (
+        "atlas",
+        "coupling",
+        "evaluation",
+        "frames",
+        "leaks",
+        "leases",
+        "offline",
+        "prediction",
+        "relaxation",
+        "runs",
+        "sequences",
+        "splits",
+        "timeline",
+        "training",
+        "vector_logs",
+        "violations",
+    )
+]
 STARTS = ("MATCH", "MERGE", "CREATE", "UNWIND")
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
-from nvp.model.config import config_for
-from nvp.model.nvp import NVP, Prediction
-from nvp.model.statistics import fit_statistics
+from nvp.model.nvp import Prediction
 from nvp.prediction.forecaster import Forecast, load_forecaster, truth, windows
 from nvp.prediction.rollout import NetworkForecaster
 from nvp.thermo.probabilistic import CalibrationTally, MemberCalibration
-from nvp.training.checkpoint import write_model
 from nvp.training.config import TrainingConfig
 from nvp.training.crps import crps_loss, finetune
 from nvp.training.data import TrainingData
 from nvp.training.events import CheckpointSaved
 from nvp.training.stage_config import StageConfig
-from nvp.training.step import split
-from tests.nvp.coin import base, coin_series, pattern
+from tests.nvp.coin import base, coin_series, pattern, untrained
 
 SERIES = coin_series("normal", frames=200)
 DATA = TrainingData(train=[SERIES], validation=[SERIES])
@@ -34,12 +28,7 @@ STARTS = np.arange(64)
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network without noise: it says persistence."""
-    config = replace(config_for(domain(SERIES.domain), SERIES, history=1), widths=(8, 8, 8), latent=16)
-    model = NVP(config, fit_statistics(config, [SERIES]), rng=np.random.default_rng(0))
-    _, params, constants = split(model)
-    path = tmp_path_factory.mktemp("network") / "best"
-    write_model(path, config, params, constants, {"step": 100, "epoch": 4, "val_fidelity": 0.25})
-    return path
+    return untrained(tmp_path_factory.mktemp("network"), SERIES, {"step": 100, "epoch": 4, "val_fidelity": 0.25})
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvp.dynamics.domain import domain
-from nvp.model.config import NVPConfig, config_for
+from nvp.model.config import NVPConfig
 from nvp.model.denoiser import levels, realise
-from nvp.model.nvp import NVP, Prediction
-from nvp.model.statistics import fit_statistics
+from nvp.model.nvp import Prediction
 from nvp.prediction.forecaster import Forecast, load_forecaster, windows
 from nvp.prediction.sampling import DiffusionForecaster, heun
-from nvp.training.checkpoint import write_model
 from nvp.training.data import TrainingData
 from nvp.training.diffusion import denoise_residual
 from nvp.training.events import CheckpointSaved
 from nvp.training.stage_config import StageConfig
-from nvp.training.step import split
-from tests.nvp.coin import SIZE, base, coin_series, pattern
+from tests.nvp.coin import SIZE, base, coin_series, pattern, untrained
 
 SERIES = coin_series()
 DATA = TrainingData(train=[SERIES], validation=[SERIES])
@@ -31,12 +26,7 @@ DATA = TrainingData(train=[SERIES], validation=[SERIES])
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network: it says persistence, which is wrong by nothing or by twice the pattern."""
-    config = replace(config_for(domain(SERIES.domain), SERIES, history=1), widths=(8, 8, 8), latent=16)
-    model = NVP(config, fit_statistics(config, [SERIES]), rng=np.random.default_rng(0))
-    _, params, constants = split(model)
-    path = tmp_path_factory.mktemp("network") / "best"
-    write_model(path, config, params, constants, {"val_fidelity": 0.0})
-    return path
+    return untrained(tmp_path_factory.mktemp("network"), SERIES, {"val_fidelity": 0.0})
 
 
 def trained(network: Path, directory: Path, config: StageConfig) -> DiffusionForecaster:
