@@ -3,12 +3,13 @@
 A solver proposes, the driver decides: a proposal is taken only where it is finite, inside the box and not above the
 energy it started from; otherwise the state stays as it was and the next step is half as long. So F never rises along
 the trail of one objective, and F(returned) ≤ F(start), whichever solver proposes what. While a homotopy turns the
-couplings up, each step is judged by its own objective, and what is returned is the best state under the full one.
+couplings up, or an adapter changes the weights, each step is judged by its own objective, and what is returned is the
+best state under the full one, whose weights are those of the graph.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import numpy as np
 from jax import Array
 
 from nvp.coordinator import bounds, noise
+from nvp.coordinator.adapters.adapter import Adapter, look_at
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.energy import energy, precision, scaled_couplings, value_and_grad, weighed
@@ -26,6 +28,7 @@ from nvp.coordinator.layout import Layout, edge_colours, incidence
 from nvp.coordinator.problem import Problem, build
 from nvp.coordinator.solvers import adaptive, admm, coordinate, gradient, lbfgs, mirror, newton, splitting
 from nvp.coordinator.solvers.step import Point, Proposal, Setting, Solver, box, projected_gradient
+from nvp.coordinator.trail import Trail, begin, record
 from nvp.errors import FieldError
 
 SOLVERS: dict[str, Solver] = {
@@ -51,23 +54,6 @@ class Status(IntEnum):
     REJECTED = 3
     LINE_SEARCH_FAILED = 4
     NONFINITE = 5
-
-
-class Trail(NamedTuple):
-    """What happened at each step; entry 0 is the start, and entries beyond the last step repeat it or are 0."""
-
-    # F under the full objective, and what the step gained under its own
-    energy: Array
-    gain: Array
-    # share of the couplings in the objective of the step
-    scale: Array
-    gradient_norm: Array
-    step: Array
-    backtracks: Array
-    noise: Array
-    accepted: Array
-    # every state, or nothing
-    states: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +85,10 @@ class _State(NamedTuple):
     score: Array
     best_eta: Array
     best_energy: Array
+    # of the objective of the next step, the adapter's memory, and how many objectives there were before
+    weights: Array
+    memory: Any
+    version: Array
     trail: Trail
 
 
@@ -109,15 +99,27 @@ def relax(
     *,
     eta0: Any = None,
     weights: Any = None,
+    adapter: Adapter | None = None,
 ) -> Relaxation:
     """Relax a graph from `eta0`, (n,) or a batch (b, n); by default from the middle of the box.
 
     `weights` (b, terms) gives each member of a batch weights of its own, in the order of `graph.terms`. A batch is
-    relaxed as one array program, and divided over the devices there are if its size allows.
+    relaxed as one array program, and divided over the devices there are if its size allows. An `adapter` gives the
+    terms new weights after each step, beginning with these.
     """
     problem = build(graph)
+    padded = padded_start(graph, np.full(len(graph.modules), 0.5) if eta0 is None else eta0, problem.size)
+    given = np.asarray(problem.weights if weights is None else weights, np.float64)
+    require_guard(problem, config)
+    tables = layout(problem, config)
+    found = run(problem, config, key, padded, given, layout=tables, adapter=adapter)
+    return cut(found, len(graph.modules))
+
+
+def padded_start(graph: CouplingGraph, eta0: Any, size: int) -> np.ndarray:
+    """Checked starts (n,) or (b, n), padded to `size` modules."""
     count = len(graph.modules)
-    start = np.full(count, 0.5) if eta0 is None else np.asarray(eta0, np.float64)
+    start = np.asarray(eta0, np.float64)
     if start.shape[-1:] != (count,) or start.ndim not in (1, 2):
         raise FieldError(
             "BAD_STATE",
@@ -132,16 +134,11 @@ def relax(
             f"expected order parameters in [0, 1], got {start.min()} to {start.max()}.",
             next_step="Clip them.",
         )
-    padded = np.pad(start, [(0, 0)] * (start.ndim - 1) + [(0, problem.size - count)])
-    given = np.asarray(problem.weights if weights is None else weights, np.float64)
-    require_guard(problem, config)
-    return _cut(run(problem, config, key, padded, given, layout=layout(problem, config)), count)
+    return np.pad(start, [(0, 0)] * (start.ndim - 1) + [(0, size - count)])
 
 
-def layout(
-    problem: Problem, config: RelaxConfig, *, width: int = 0, colours: tuple[int, int] = (0, 0)
-) -> Layout | None:
-    """The tables that the solver needs, if it needs any; at least as wide as said."""
+def layout(problem: Problem, config: RelaxConfig) -> Layout | None:
+    """The tables that the solver needs, if it needs any."""
     wants = config.mode in ("coordinate", "adaptive"), config.mode == "splitting"
     if not any(wants):
         return None
@@ -165,11 +162,20 @@ def require_guard(problem: Problem, config: RelaxConfig) -> None:
 
 
 @precision
-def run(problem: Problem, config: RelaxConfig, key: Array, eta0: Any, weights: Any, *, layout: Layout | None) -> Any:
+def run(
+    problem: Problem,
+    config: RelaxConfig,
+    key: Array,
+    eta0: Any,
+    weights: Any,
+    *,
+    layout: Layout | None,
+    adapter: Adapter | None = None,
+) -> Any:
     """Relax arrays: a single start (n,), or a batch of starts (b, n) or weights (b, t) under `vmap`."""
     starts, weights = jnp.asarray(eta0), jnp.asarray(weights)
     if starts.ndim == weights.ndim == 1:
-        return _relax(problem, layout, starts, weights, key, config=config)
+        return _relax(problem, layout, starts, weights, key, config=config, adapter=adapter)
     size = len(starts) if starts.ndim == 2 else len(weights)
     keys = jax.random.split(key, size)
     axes = (None, None, 0 if starts.ndim == 2 else None, 0 if weights.ndim == 2 else None, 0)
@@ -183,39 +189,51 @@ def run(problem: Problem, config: RelaxConfig, key: Array, eta0: Any, weights: A
         ]
         starts, weights, keys = put
         problem, layout = jax.device_put((problem, layout), whole)
-    return _relax_batch(problem, layout, starts, weights, keys, config=config, axes=axes)
+    return _relax_batch(problem, layout, starts, weights, keys, config=config, axes=axes, adapter=adapter)
 
 
-@partial(jax.jit, static_argnames=("config", "axes"))
-def _relax_batch(problem, layout, eta0, weights, keys, *, config, axes):  # type: ignore[no-untyped-def]
-    return jax.vmap(partial(descend, config=config), in_axes=axes)(problem, layout, eta0, weights, keys)
+@partial(jax.jit, static_argnames=("config", "axes", "adapter"))
+def _relax_batch(problem, layout, eta0, weights, keys, *, config, axes, adapter):  # type: ignore[no-untyped-def]
+    one = partial(descend, config=config, adapter=adapter)
+    return jax.vmap(one, in_axes=axes)(problem, layout, eta0, weights, keys)
 
 
 _bound = jax.jit(lambda problem: bounds.lipschitz(weighed(problem, problem.weights)))
 
 
 def descend(
-    problem: Problem, layout: Layout | None, eta0: Array, weights: Array, key: Array, *, config: RelaxConfig
+    problem: Problem,
+    layout: Layout | None,
+    eta0: Array,
+    weights: Array,
+    key: Array,
+    *,
+    config: RelaxConfig,
+    adapter: Adapter | None = None,
 ) -> tuple[_State, Array]:
     """The loop. Everything in it is an array program: it may be compiled, batched and divided over devices."""
     solver = SOLVERS[config.mode]
-    problem = weighed(problem, weights)
+    plain, problem = replace(problem, weights=weights), weighed(problem, weights)
     full = Setting(problem, layout, bounds.lipschitz(problem), config)
     ramped = config.homotopy_steps > 0
     # where F may rise from step to step, the best state under the full objective is kept apart
-    wanders = ramped or config.stochastic
+    wanders = ramped or config.stochastic or adapter is not None
 
-    def setting_of(step: Array) -> tuple[Setting, Array]:
+    def setting_of(step: Array, weights: Array) -> tuple[Setting, Array]:
+        setting = full
+        if adapter is not None:
+            given = weighed(plain, weights)
+            setting = full._replace(problem=given, lipschitz=bounds.lipschitz(given))
         if not ramped:
-            return full, jnp.ones((), eta0.dtype)
+            return setting, jnp.ones((), eta0.dtype)
         done = jnp.minimum(1.0, step.astype(eta0.dtype) / config.homotopy_steps)
         scale = config.homotopy_start + (1 - config.homotopy_start) * done
-        return full._replace(problem=scaled_couplings(problem, scale)), scale
+        return setting._replace(problem=scaled_couplings(setting.problem, scale)), scale
 
     def body(state: _State) -> _State:
-        setting, scale = setting_of(state.step)
+        setting, scale = setting_of(state.step, state.weights)
         point = state.point
-        if ramped:
+        if ramped or adapter is not None:
             point = Point(point.eta, *value_and_grad(setting.problem, point.eta))
         proposal = solver.propose(setting, point, state.carry, state.rate)
         key, noise_key = jax.random.split(state.key)
@@ -246,9 +264,27 @@ def descend(
             better = true_energy < state.best_energy
             best_eta = jnp.where(better, at.eta, state.best_eta)
             best_energy = jnp.where(better, true_energy, state.best_energy)
-        step = state.step + 1
-        status = _status(config, solver, proposal, point, at, ok, finite, rejected, step, scale < 1)
-        trail = _record(state.trail, step, ok, proposal, point, at, true_energy, scale, length)
+        step, after, memory = state.step + 1, state.weights, state.memory
+        if adapter is not None:
+            key, adapter_key = jax.random.split(key)
+            after, memory = adapter.update(look_at(plain, at.eta, true_energy), memory, after, adapter_key)
+        changed = (after != state.weights).any()
+        # what another objective refused says nothing about the next
+        rejected, rate = jnp.where(changed, 0, rejected), jnp.where(changed, 1.0, rate)
+        status = _status(config, solver, proposal, point, at, ok, finite, rejected, step, (scale < 1) | changed)
+        trail = record(
+            state.trail,
+            step,
+            accepted=ok,
+            proposal=proposal,
+            before=point,
+            after=at,
+            energy=true_energy,
+            scale=scale,
+            noise=length,
+            version=state.version,
+            weights=state.weights,
+        )
         return _State(
             step,
             jnp.where(ok, state.accepted + 1, state.accepted),
@@ -261,15 +297,18 @@ def descend(
             score,
             best_eta,
             best_energy,
+            after,
+            memory,
+            jnp.where(changed, state.version + 1, state.version),
             trail,
         )
 
     point = Point(eta0, *value_and_grad(problem, eta0))
-    start = setting_of(jnp.zeros((), jnp.int32))[0]
+    start = setting_of(jnp.zeros((), jnp.int32), weights)[0]
     first = Point(eta0, *value_and_grad(start.problem, eta0)) if ramped else point
     zero = jnp.zeros((), jnp.int32)
     one = jnp.ones_like(point.energy)
-    there = (jnp.abs(projected_gradient(point)).max() <= config.gradient_tolerance) & (not ramped)
+    there = (jnp.abs(projected_gradient(point)).max() <= config.gradient_tolerance) & (not ramped and adapter is None)
     status = jnp.where(there, Status.CONVERGED, Status.RUNNING).astype(jnp.int32)
     status = jnp.where(jnp.isfinite(point.energy), status, Status.NONFINITE).astype(jnp.int32)
     state = _State(
@@ -284,14 +323,17 @@ def descend(
         one,
         eta0,
         point.energy,
-        _trail(config, point),
+        weights,
+        None if adapter is None else adapter.init(plain),
+        zero,
+        begin(config, point, weights, adapted=adapter is not None),
     )
     end = jax.lax.while_loop(lambda s: s.status == Status.RUNNING, body, state)
     last = Point(end.best_eta, *value_and_grad(problem, end.best_eta)) if wanders else end.point
     return end._replace(best_energy=last.energy), jnp.abs(projected_gradient(last)).max()
 
 
-_relax = partial(jax.jit, static_argnames=("config",))(descend)
+_relax = partial(jax.jit, static_argnames=("config", "adapter"))(descend)
 
 
 def _with_noise(setting: Setting, point: Point, proposal: Proposal, key: Array, state: _State) -> tuple[Array, Array]:
@@ -335,48 +377,7 @@ def _status(
     return status
 
 
-def _trail(config: RelaxConfig, point: Point) -> Trail:
-    """Room for every step, with the start in it."""
-    numbers = jnp.zeros(config.steps + 1, point.energy.dtype)
-    states = jnp.zeros((config.steps + 1, len(point.eta)) if config.record_states else (0, 0), point.eta.dtype)
-    return Trail(
-        energy=numbers.at[0].set(point.energy),
-        gain=numbers,
-        scale=numbers,
-        gradient_norm=numbers.at[0].set(jnp.sqrt(point.gradient @ point.gradient)),
-        step=numbers,
-        backtracks=jnp.zeros(config.steps + 1, jnp.int32),
-        noise=numbers,
-        accepted=jnp.zeros(config.steps + 1, jnp.bool_),
-        states=states.at[0].set(point.eta) if config.record_states else states,
-    )
-
-
-def _record(
-    trail: Trail,
-    step: Array,
-    ok: Array,
-    proposal: Proposal,
-    point: Point,
-    at: Point,
-    true_energy: Array,
-    scale: Array,
-    length: Array,
-) -> Trail:
-    return Trail(
-        energy=trail.energy.at[step].set(true_energy),
-        gain=trail.gain.at[step].set(point.energy - at.energy),
-        scale=trail.scale.at[step].set(scale),
-        gradient_norm=trail.gradient_norm.at[step].set(jnp.sqrt(at.gradient @ at.gradient)),
-        step=trail.step.at[step].set(proposal.step),
-        backtracks=trail.backtracks.at[step].set(proposal.backtracks),
-        noise=trail.noise.at[step].set(length),
-        accepted=trail.accepted.at[step].set(ok),
-        states=trail.states.at[step].set(at.eta) if trail.states.size else trail.states,
-    )
-
-
-def _cut(result: tuple[_State, Array], count: int) -> Relaxation:
+def cut(result: tuple[_State, Any], count: int) -> Relaxation:
     """The result on the host, without padding."""
     state, residual = jax.device_get(result)
     trail: Trail = state.trail
