@@ -43,6 +43,18 @@ def reference_terms(graph: CouplingGraph, eta: Any) -> dict[str, tuple[float, np
     return found
 
 
+def reference_shares(graph: CouplingGraph, eta: Any) -> np.ndarray:
+    """What each module bears of F − γ·N: its local energy, and half of that of each coupling it is an end of."""
+    shares = np.zeros(len(graph.modules))
+    for number, module in enumerate(graph.modules):
+        shares[number] += graph.weights.get(module.term_id, 1.0) * local(module, float(eta[number]))[0]
+    for coupling in graph.couplings:
+        delta = graph.deltas.get(coupling.delta, 0.0)
+        value = between(coupling, float(eta[coupling.i]), float(eta[coupling.j]), delta)[0]
+        shares[[coupling.i, coupling.j]] += graph.weights.get(coupling.term_id, 1.0) * value / 2
+    return shares
+
+
 def reference_curvature(graph: CouplingGraph) -> float:
     """L ≥ λ_max(∇²F) all over the box, by Gershgorin's rows; infinite where a slope jumps or is vertical."""
     rows = np.zeros(len(graph.modules))
