@@ -44,15 +44,20 @@ def lipschitz(problem: Problem) -> Float[Array, ""]:
     return rows(problem).max()
 
 
-def capped(problem: Problem, target: Float[Array, ""]) -> Problem:
-    """The problem with all its couplings scaled down as far as L ≤ target asks, be they named in the weights or not.
+def room(problem: Problem, target: Float[Array, ""]) -> Float[Array, ""]:
+    """The share of all couplings, be they named in the weights or not, at which L ≤ target; at most 1.
 
     What the wells alone curve beyond the target cannot be had by scaling couplings: they then vanish.
     """
     wells = _well_curvature(problem)
     coupled = rows(problem) - wells
-    room = jnp.where(coupled > 0, (target - wells) / jnp.where(coupled > 0, coupled, 1.0), 1.0)
-    return scaled_couplings(problem, jnp.clip(room.min(), 0.0, 1.0))
+    fits = jnp.where(coupled > 0, (target - wells) / jnp.where(coupled > 0, coupled, 1.0), 1.0)
+    return jnp.clip(fits.min(), 0.0, 1.0)
+
+
+def capped(problem: Problem, target: Float[Array, ""]) -> Problem:
+    """The problem with all its couplings scaled down as far as L ≤ target asks."""
+    return scaled_couplings(problem, room(problem, target))
 
 
 def _well_curvature(problem: Problem) -> Float[Array, "n"]:

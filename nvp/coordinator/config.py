@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nvp.errors import FieldError
 
+NOISE_SHAPES = ("plain", "precision", "metric")
 MODES = ("gradient", "coordinate", "adaptive", "splitting", "admm", "newton", "lbfgs", "mirror")
 
 
@@ -31,6 +33,11 @@ class RelaxConfig:
     # hold a step without line search below this share of 2/L, L the bound on the curvature of the whole box
     stability_guard: bool = True
     stability_cap_fraction: float = 0.9
+    # follow not the gradient but one of length 1, one that is no longer than this, or one divided by the largest
+    # curvature of each coordinate
+    unit_gradient: bool = False
+    max_gradient_norm: float | None = None
+    precondition: bool = False
     # rejected steps in a row before giving up; each halves the next
     max_rejected: int = 30
     # moves per step of `coordinate`; 0 for as many as there are modules
@@ -49,10 +56,32 @@ class RelaxConfig:
     # couplings begin at this share of their weight and reach it after so many steps; 0 steps: at once
     homotopy_start: float = 0.1
     homotopy_steps: int = 0
+    # the same of single terms, (term, share); a refused step halves all shares, down to `homotopy.LEAST`
+    homotopy_terms: tuple[tuple[str, float], ...] = ()
+    homotopy_backoff: bool = True
+    # hold all couplings so low that the curvature of the box is bounded by this
+    coupling_cap: float | None = None
+    # bring a term that pulls more than `max_term_norm_ratio` times the target down to it, its weight within bounds
+    auto_balance: bool = False
+    term_norm_target: float = 1.0
+    max_term_norm_ratio: float = 10.0
+    term_weight_floor: float = 0.0
+    term_weight_ceiling: float | None = None
+    # T > 0: a step must also lower U − T·S, S the mixing entropy of η, by this much
+    temperature: float = 0.0
+    free_energy_gain: float = 1e-6
+    # stop after so many steps in a row that change F by less than this; 0: never
+    stall_gain: float = 0.0
+    stall_patience: int = 5
+    # take a step that would have raised F by more than this for an error, instead of only refusing it
+    assert_monotonic: bool = False
+    monotonic_tolerance: float = 1e-10
     # length σ of the noise tangent to the level set, its decay per step, and whether the four signals steer it
     noise: float = 0.0
     noise_decay: float = 0.99
     noise_control: bool = False
+    # plain; precision (longer where the box is flat); metric (orthogonal in the metric of the curvature)
+    noise_shape: str = "plain"
     # take noisy steps without the guard; what is returned is the best state seen
     stochastic: bool = False
     # keep every state, to replay and to plot
@@ -61,24 +90,48 @@ class RelaxConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise _bad(f"a mode out of {', '.join(MODES)}", self.mode)
-        for name in ("steps", "max_rejected", "switch_patience", "cg_steps"):
-            if getattr(self, name) < 1:
-                raise _bad(f"{name} >= 1", getattr(self, name))
-        for name in ("max_backtrack", "coordinate_steps", "homotopy_steps"):
-            if getattr(self, name) < 0:
-                raise _bad(f"{name} >= 0", getattr(self, name))
-        for name in ("step_size", "prox_tau", "admm_rho", "admm_tolerance", "gradient_tolerance"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise _bad(f"{name} > 0 and finite", getattr(self, name))
-        for name in ("armijo_c", "backtrack_factor", "stability_cap_fraction", "cg_tolerance"):
-            if not 0 < getattr(self, name) < 1:
-                raise _bad(f"0 < {name} < 1", getattr(self, name))
-        for name in ("homotopy_start", "noise_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise _bad(f"0 <= {name} <= 1", getattr(self, name))
-        for name in ("noise", "switch_gain"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise _bad(f"{name} >= 0 and finite", getattr(self, name))
+        if self.noise_shape not in NOISE_SHAPES:
+            raise _bad(f"a noise_shape out of {', '.join(NOISE_SHAPES)}", self.noise_shape)
+        for said, names, fits in _RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not (math.isfinite(value) and fits(value)):
+                    raise _bad(f"{name} {said}", value)
+        for name, share in self.homotopy_terms:
+            if not 0 <= share <= 1:
+                raise _bad(f"a share of {name} from 0 to 1", share)
+        if self.homotopy_terms and not self.homotopy_steps:
+            raise _bad("homotopy_steps >= 1 with homotopy_terms", self.homotopy_steps)
+        if self.term_weight_ceiling is not None and self.term_weight_ceiling < self.term_weight_floor:
+            raise _bad("term_weight_floor <= term_weight_ceiling", self.term_weight_ceiling)
+
+
+_RANGES: tuple[tuple[str, tuple[str, ...], Callable[[float], bool]], ...] = (
+    (">= 1", ("steps", "max_rejected", "switch_patience", "cg_steps", "stall_patience"), lambda x: x >= 1),
+    (
+        ">= 0 and finite",
+        (
+            *("max_backtrack", "coordinate_steps", "homotopy_steps", "noise", "switch_gain", "temperature"),
+            *("free_energy_gain", "stall_gain", "monotonic_tolerance", "term_weight_floor", "term_weight_ceiling"),
+        ),
+        lambda x: x >= 0,
+    ),
+    (
+        "> 0 and finite",
+        (
+            *("step_size", "prox_tau", "admm_rho", "admm_tolerance", "gradient_tolerance", "max_gradient_norm"),
+            *("coupling_cap", "term_norm_target"),
+        ),
+        lambda x: x > 0,
+    ),
+    (
+        "between 0 and 1",
+        ("armijo_c", "backtrack_factor", "stability_cap_fraction", "cg_tolerance"),
+        lambda x: 0 < x < 1,
+    ),
+    ("from 0 to 1", ("homotopy_start", "noise_decay"), lambda x: 0 <= x <= 1),
+    (">= 1 and finite", ("max_term_norm_ratio",), lambda x: x >= 1),
+)
 
 
 def _bad(expected: str, got: object) -> FieldError:

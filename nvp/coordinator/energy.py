@@ -73,8 +73,15 @@ def energy(problem: Problem, eta: Float[Array, "n"]) -> Float[Array, ""]:
     return single(problem, eta) + couplings.pair(problem.pairs, eta).sum() + problem.price
 
 
-value_and_grad = jax.value_and_grad(energy, argnums=1)
-gradient = jax.grad(energy, argnums=1)
+def value_and_grad(problem: Problem, eta: Float[Array, "n"]) -> tuple[Float[Array, ""], Float[Array, "n"]]:
+    """F and ∇F among the order parameters that may move."""
+    value, slope = jax.value_and_grad(energy, argnums=1)(problem, eta)
+    return value, slope * problem.mask
+
+
+def gradient(problem: Problem, eta: Float[Array, "n"]) -> Float[Array, "n"]:
+    """∇F among the order parameters that may move."""
+    return value_and_grad(problem, eta)[1]
 
 
 def term_energies(problem: Problem, eta: Float[Array, "n"]) -> Float[Array, "t"]:
@@ -103,3 +110,11 @@ def diagonal_of_single(problem: Problem, eta: Float[Array, "n"]) -> Float[Array,
     slope = jax.grad(single, argnums=1)
     diagonal: Float[Array, "n"] = jax.jvp(lambda at: slope(problem, at), (eta,), (jnp.ones_like(eta),))[1]
     return diagonal
+
+
+def diagonal(problem: Problem, eta: Float[Array, "n"]) -> Float[Array, "n"]:
+    """The diagonal of ∇²F."""
+    pairs = problem.pairs
+    stiff = 2 * pairs.w * jnp.where(pairs.two_sided | (couplings.gap(pairs, eta) > 0), 1.0, 0.0)
+    own = diagonal_of_single(problem, eta)
+    return own.at[pairs.i].add(stiff * pairs.p**2).at[pairs.j].add(stiff * pairs.q**2)

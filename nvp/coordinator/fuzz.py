@@ -17,10 +17,11 @@ from jax import Array
 
 from nvp.coordinator.batch import split, stack
 from nvp.coordinator.config import MODES, RelaxConfig
+from nvp.coordinator.descent import Status, descend
 from nvp.coordinator.energy import energy, precision, weighed
 from nvp.coordinator.problem import Problem, build
 from nvp.coordinator.reference import reference_energy
-from nvp.coordinator.relax import Status, descend, layout
+from nvp.coordinator.relax import layout
 from nvp.coordinator.scenarios import random_graph
 
 COUNT = 8

@@ -14,9 +14,10 @@ from jax import Array
 from nvp.coordinator.batch import split, stack
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
+from nvp.coordinator.descent import descend
 from nvp.coordinator.energy import precision
-from nvp.coordinator.problem import bucket, build
-from nvp.coordinator.relax import Relaxation, cut, descend, layout, padded_start, require_guard
+from nvp.coordinator.problem import bucket
+from nvp.coordinator.relax import Relaxation, cut, layout, padded_start, prepare
 
 
 @precision
@@ -24,9 +25,7 @@ def relax_many(
     graphs: Sequence[CouplingGraph], config: RelaxConfig, key: Array, starts: Sequence[Any]
 ) -> list[Relaxation]:
     """One relaxation for each graph and its start (n,), in their order; sizes may differ."""
-    problems = [build(graph) for graph in graphs]
-    for problem in problems:
-        require_guard(problem, config)
+    problems = [prepare(graph, config) for graph in graphs]
     # as many as a power of two: few shapes are compiled
     fill = bucket(len(graphs)) - len(graphs)
     together = stack(problems + problems[:1] * fill)

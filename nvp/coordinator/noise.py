@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from nvp.coordinator.energy import gradient
+from nvp.coordinator.energy import diagonal
 from nvp.coordinator.solvers.step import Point, Setting
 
 LEVEL = 1e-8
@@ -21,6 +21,10 @@ LEVEL = 1e-8
 SHORT = 1e-9
 """Draws shorter than this are not stretched to length."""
 LOW_MARGIN = 0.1
+FLAT = 1e-6
+"""Added to every curvature that is divided by."""
+GENTLE = 0.01
+"""Where a Newton step would be shorter than this everywhere, F is flat."""
 
 
 class Signals(NamedTuple):
@@ -32,7 +36,7 @@ class Signals(NamedTuple):
     stall: Float[Array, ""]
     # the line search had to shorten its step, or the step left little margin below 2/L
     caution: Float[Array, ""]
-    # flat along the gradient although the box is curved elsewhere: 1 − (gᵀHg/‖g‖²)/L
+    # hardly a slope, and coordinates that are curved unlike: (1 − mean|H_ii|/max|H_ii|) , the more the flatter
     anisotropy: Float[Array, ""]
 
     def score(self) -> Float[Array, ""]:
@@ -47,16 +51,39 @@ def free_coordinates(point: Point, mask: Float[Array, "n"]) -> Float[Array, "n"]
 
 
 def tangent_noise(
-    key: PRNGKeyArray, point: Point, mask: Float[Array, "n"], length: Float[Array, ""]
+    key: PRNGKeyArray,
+    point: Point,
+    mask: Float[Array, "n"],
+    length: Float[Array, ""],
+    *,
+    stretch: Float[Array, "n"] | None = None,
+    metric: Float[Array, "n"] | None = None,
 ) -> Float[Array, "n"]:
-    """A draw of that length, orthogonal to the gradient on the free coordinates; 0 where there is only one of them."""
+    """A draw of that length, orthogonal to the gradient on the free coordinates; 0 where there is only one of them.
+
+    `stretch` makes some coordinates move farther than others. Orthogonal in a diagonal `metric` M, zᵀMg = 0, is
+    something else than staying on the level set: there F changes in first order.
+    """
     free = free_coordinates(point, mask)
     g = free * point.gradient
     z = free * jax.random.normal(key, point.eta.shape, point.eta.dtype)
-    square = g @ g
-    z = jnp.where(square < LEVEL, z, z - (z @ g) / jnp.where(square < LEVEL, 1.0, square) * g)
+    z = z if stretch is None else stretch / jnp.sqrt(stretch @ stretch) * z
+    dual = g if metric is None else metric * g
+    square = g @ dual
+    z = jnp.where(square < LEVEL, z, z - (z @ dual) / jnp.where(square < LEVEL, 1.0, square) * g)
     norm = jnp.sqrt(z @ z)
     return jnp.where(norm > SHORT, length * z / jnp.where(norm > SHORT, norm, 1.0), 0.0)
+
+
+def drawn(key: PRNGKeyArray, setting: Setting, point: Point, length: Float[Array, ""]) -> Float[Array, "n"]:
+    """A draw of the configured shape."""
+    problem, shape = setting.problem, setting.config.noise_shape
+    if shape == "plain":
+        return tangent_noise(key, point, problem.mask, length)
+    curvature = jnp.maximum(diagonal(problem, point.eta), 0.0) + FLAT
+    if shape == "metric":
+        return tangent_noise(key, point, problem.mask, length, metric=curvature)
+    return tangent_noise(key, point, problem.mask, length, stretch=1 / curvature)
 
 
 def signals(
@@ -74,13 +101,15 @@ def signals(
     promised = g @ (before.eta - after.eta)
     gained = (before.energy - after.energy) / jnp.where(promised > 0, promised, 1.0)
     margin = 1 - step * setting.lipschitz / 2
-    square = h @ h
-    bend = h @ jax.jvp(lambda eta: gradient(setting.problem, eta), (after.eta,), (h,))[1]
-    along = jnp.where(square > 0, bend / jnp.where(square > 0, square, 1.0), 0.0)
-    steepness = jnp.where(jnp.isfinite(setting.lipschitz) & (setting.lipschitz > 0), setting.lipschitz, jnp.inf)
+    free = free_coordinates(after, setting.problem.mask)
+    bends = free * jnp.abs(diagonal(setting.problem, after.eta))
+    steepest = bends.max()
+    unlike = 1 - bends.sum() / jnp.maximum(free.sum(), 1.0) / jnp.where(steepest > 0, steepest, 1.0)
+    slope = jnp.abs(free * h).max()
+    flat = 1 - jnp.minimum(1.0, slope / (GENTLE * jnp.where(steepest > 0, steepest, 1.0)))
     return Signals(
         rotation=jnp.where(norms > 0, (1 - cosine) / 2, 0.0),
         stall=jnp.where(promised > 0, jnp.clip(1 - 2 * gained, 0.0, 1.0), 1.0),
         caution=jnp.where((backtracks > 0) | (margin < LOW_MARGIN), 1.0, 0.0),
-        anisotropy=jnp.clip(1 - jnp.abs(along) / steepness, 0.0, 1.0) * jnp.where(square < LEVEL, 1.0, 0.0),
+        anisotropy=jnp.where(steepest > 0, flat * unlike, 0.0),
     )

@@ -97,7 +97,11 @@ class Redemptions:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """All terms of F. `gates` are linear in η, `powers` are not; one weight per term; `mask` is 1 for modules."""
+    """All terms of F. `gates` are linear in η, `powers` are not; one weight per term.
+
+    `mask` is 1 for modules that may move, 0 for others and for padding; `shares` are what a homotopy begins with of
+    each term's weight.
+    """
 
     wells: Wells
     polynomials: Polynomials
@@ -107,6 +111,7 @@ class Problem:
     redemptions: Redemptions
     delta: Leaf
     weights: Leaf
+    shares: Leaf
     mask: Leaf
     # γ·N
     price: Leaf
@@ -145,6 +150,7 @@ def build(graph: CouplingGraph) -> Problem:
         redemptions=_table(Redemptions, rows["redemptions"]),
         delta=delta,
         weights=weights,
+        shares=np.ones_like(weights),
         mask=mask,
         price=price,
     )

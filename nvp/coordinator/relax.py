@@ -1,59 +1,29 @@
-"""`relax(graph, config, key)`: one front over all solvers, and the guard that they share.
-
-A solver proposes, the driver decides: a proposal is taken only where it is finite, inside the box and not above the
-energy it started from; otherwise the state stays as it was and the next step is half as long. So F never rises along
-the trail of one objective, and F(returned) ≤ F(start), whichever solver proposes what. While a homotopy turns the
-couplings up, or an adapter changes the weights, each step is judged by its own objective, and what is returned is the
-best state under the full one, whose weights are those of the graph.
-"""
+"""`relax(graph, config, key)`: one front over all solvers, for one start or a batch of them, over all devices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nvp.coordinator import bounds, noise
-from nvp.coordinator.adapters.adapter import Adapter, look_at
+from nvp.coordinator import bounds
+from nvp.coordinator.adapters.adapter import Adapter
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
-from nvp.coordinator.energy import energy, precision, scaled_couplings, value_and_grad, weighed
+from nvp.coordinator.descent import State, Status, descend
+from nvp.coordinator.energy import precision, weighed
+from nvp.coordinator.homotopy import shares_of
 from nvp.coordinator.layout import Layout, edge_colours, incidence
 from nvp.coordinator.problem import Problem, build
-from nvp.coordinator.solvers import adaptive, admm, coordinate, gradient, lbfgs, mirror, newton, splitting
-from nvp.coordinator.solvers.step import Point, Proposal, Setting, Solver, box, projected_gradient
-from nvp.coordinator.trail import Trail, begin, record
+from nvp.coordinator.trail import Trail
 from nvp.errors import FieldError
 
-SOLVERS: dict[str, Solver] = {
-    "gradient": gradient.SOLVER,
-    "coordinate": coordinate.SOLVER,
-    "adaptive": adaptive.SOLVER,
-    "splitting": splitting.SOLVER,
-    "admm": admm.SOLVER,
-    "newton": newton.SOLVER,
-    "lbfgs": lbfgs.SOLVER,
-    "mirror": mirror.SOLVER,
-}
-ROUND_OFF = 1e-13
-"""A proposal that promises less than this, relative to 1 + |F|, is as good as none."""
-
-
-class Status(IntEnum):
-    """How a relaxation ended."""
-
-    RUNNING = 0
-    CONVERGED = 1
-    MAX_STEPS = 2
-    REJECTED = 3
-    LINE_SEARCH_FAILED = 4
-    NONFINITE = 5
+__all__ = ["Relaxation", "State", "Status", "Trail", "descend", "relax"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,25 +43,6 @@ class Relaxation:
     trail: Trail
 
 
-class _State(NamedTuple):
-    step: Array
-    accepted: Array
-    point: Point
-    carry: Any
-    rate: Array
-    rejected: Array
-    status: Array
-    key: Array
-    score: Array
-    best_eta: Array
-    best_energy: Array
-    # of the objective of the next step, the adapter's memory, and how many objectives there were before
-    weights: Array
-    memory: Any
-    version: Array
-    trail: Trail
-
-
 def relax(
     graph: CouplingGraph,
     config: RelaxConfig,
@@ -100,20 +51,42 @@ def relax(
     eta0: Any = None,
     weights: Any = None,
     adapter: Adapter | None = None,
+    active: Any = None,
 ) -> Relaxation:
     """Relax a graph from `eta0`, (n,) or a batch (b, n); by default from the middle of the box.
 
     `weights` (b, terms) gives each member of a batch weights of its own, in the order of `graph.terms`. A batch is
     relaxed as one array program, and divided over the devices there are if its size allows. An `adapter` gives the
-    terms new weights after each step, beginning with these.
+    terms new weights after each step, beginning with these. Only `active` modules, (n,) of truth values, move; by
+    default all.
     """
-    problem = build(graph)
+    problem = prepare(graph, config, active=active)
     padded = padded_start(graph, np.full(len(graph.modules), 0.5) if eta0 is None else eta0, problem.size)
     given = np.asarray(problem.weights if weights is None else weights, np.float64)
+    found = run(problem, config, key, padded, given, layout=layout(problem, config), adapter=adapter)
+    relaxation = cut(found, len(graph.modules))
+    if config.assert_monotonic:
+        require_monotonic(relaxation, config)
+    return relaxation
+
+
+def prepare(graph: CouplingGraph, config: RelaxConfig, *, active: Any = None) -> Problem:
+    """The arrays of a graph as this configuration relaxes it; raises `FieldError` where the two do not fit."""
+    problem = build(graph)
+    if config.homotopy_terms:
+        if unknown := sorted({name for name, _ in config.homotopy_terms} - set(graph.terms)):
+            raise FieldError(
+                "UNKNOWN_TERM",
+                f"expected homotopy_terms out of {', '.join(graph.terms)}, got {', '.join(unknown)}.",
+                next_step="Name terms of the graph.",
+            )
+        shares: Any = np.array(shares_of(graph.terms, config))
+        problem = replace(problem, shares=shares)
+    if active is not None:
+        mask: Any = np.pad(np.asarray(active, np.float64), (0, problem.size - len(graph.modules)))
+        problem = replace(problem, mask=mask)
     require_guard(problem, config)
-    tables = layout(problem, config)
-    found = run(problem, config, key, padded, given, layout=tables, adapter=adapter)
-    return cut(found, len(graph.modules))
+    return problem
 
 
 def padded_start(graph: CouplingGraph, eta0: Any, size: int) -> np.ndarray:
@@ -201,183 +174,10 @@ def _relax_batch(problem, layout, eta0, weights, keys, *, config, axes, adapter)
 _bound = jax.jit(lambda problem: bounds.lipschitz(weighed(problem, problem.weights)))
 
 
-def descend(
-    problem: Problem,
-    layout: Layout | None,
-    eta0: Array,
-    weights: Array,
-    key: Array,
-    *,
-    config: RelaxConfig,
-    adapter: Adapter | None = None,
-) -> tuple[_State, Array]:
-    """The loop. Everything in it is an array program: it may be compiled, batched and divided over devices."""
-    solver = SOLVERS[config.mode]
-    plain, problem = replace(problem, weights=weights), weighed(problem, weights)
-    full = Setting(problem, layout, bounds.lipschitz(problem), config)
-    ramped = config.homotopy_steps > 0
-    # where F may rise from step to step, the best state under the full objective is kept apart
-    wanders = ramped or config.stochastic or adapter is not None
-
-    def setting_of(step: Array, weights: Array) -> tuple[Setting, Array]:
-        setting = full
-        if adapter is not None:
-            given = weighed(plain, weights)
-            setting = full._replace(problem=given, lipschitz=bounds.lipschitz(given))
-        if not ramped:
-            return setting, jnp.ones((), eta0.dtype)
-        done = jnp.minimum(1.0, step.astype(eta0.dtype) / config.homotopy_steps)
-        scale = config.homotopy_start + (1 - config.homotopy_start) * done
-        return setting._replace(problem=scaled_couplings(setting.problem, scale)), scale
-
-    def body(state: _State) -> _State:
-        setting, scale = setting_of(state.step, state.weights)
-        point = state.point
-        if ramped or adapter is not None:
-            point = Point(point.eta, *value_and_grad(setting.problem, point.eta))
-        proposal = solver.propose(setting, point, state.carry, state.rate)
-        key, noise_key = jax.random.split(state.key)
-        eta, length = proposal.eta, jnp.zeros_like(point.energy)
-        if config.noise > 0:
-            eta, length = _with_noise(setting, point, proposal, noise_key, state)
-        new = Point(eta, *value_and_grad(setting.problem, eta))
-        finite = jnp.isfinite(new.energy) & jnp.isfinite(new.gradient).all()
-        inside = (eta >= 0).all() & (eta <= 1).all()
-        falls = (new.energy <= point.energy) | config.stochastic
-        moved = (eta != point.eta).any()
-        ok = finite & inside & falls & moved & ~proposal.failed
-        score = state.score
-        if config.noise > 0 and config.noise_control:
-            seen = noise.signals(
-                setting, point, new, step=proposal.step, backtracks=proposal.backtracks.astype(eta.dtype)
-            )
-            score = jnp.where(ok, seen.score(), score)
-        at = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, point)
-        keep = ok | solver.persistent
-        carry = jax.tree.map(lambda a, b: jnp.where(keep, a, b), proposal.carry, state.carry)
-        rejected = jnp.where(ok, 0, state.rejected + 1)
-        rate = state.rate if solver.persistent else jnp.where(ok, state.rate, state.rate / 2)
-        best_eta, best_energy = at.eta, at.energy
-        true_energy = at.energy
-        if wanders:
-            true_energy = energy(problem, at.eta)
-            better = true_energy < state.best_energy
-            best_eta = jnp.where(better, at.eta, state.best_eta)
-            best_energy = jnp.where(better, true_energy, state.best_energy)
-        step, after, memory = state.step + 1, state.weights, state.memory
-        if adapter is not None:
-            key, adapter_key = jax.random.split(key)
-            after, memory = adapter.update(look_at(plain, at.eta, true_energy), memory, after, adapter_key)
-        changed = (after != state.weights).any()
-        # what another objective refused says nothing about the next
-        rejected, rate = jnp.where(changed, 0, rejected), jnp.where(changed, 1.0, rate)
-        status = _status(config, solver, proposal, point, at, ok, finite, rejected, step, (scale < 1) | changed)
-        trail = record(
-            state.trail,
-            step,
-            accepted=ok,
-            proposal=proposal,
-            before=point,
-            after=at,
-            energy=true_energy,
-            scale=scale,
-            noise=length,
-            version=state.version,
-            weights=state.weights,
-        )
-        return _State(
-            step,
-            jnp.where(ok, state.accepted + 1, state.accepted),
-            at,
-            carry,
-            rate,
-            rejected,
-            status,
-            key,
-            score,
-            best_eta,
-            best_energy,
-            after,
-            memory,
-            jnp.where(changed, state.version + 1, state.version),
-            trail,
-        )
-
-    point = Point(eta0, *value_and_grad(problem, eta0))
-    start = setting_of(jnp.zeros((), jnp.int32), weights)[0]
-    first = Point(eta0, *value_and_grad(start.problem, eta0)) if ramped else point
-    zero = jnp.zeros((), jnp.int32)
-    one = jnp.ones_like(point.energy)
-    there = (jnp.abs(projected_gradient(point)).max() <= config.gradient_tolerance) & (not ramped and adapter is None)
-    status = jnp.where(there, Status.CONVERGED, Status.RUNNING).astype(jnp.int32)
-    status = jnp.where(jnp.isfinite(point.energy), status, Status.NONFINITE).astype(jnp.int32)
-    state = _State(
-        zero,
-        zero,
-        first,
-        solver.init(start, first),
-        one,
-        zero,
-        status,
-        key,
-        one,
-        eta0,
-        point.energy,
-        weights,
-        None if adapter is None else adapter.init(plain),
-        zero,
-        begin(config, point, weights, adapted=adapter is not None),
-    )
-    end = jax.lax.while_loop(lambda s: s.status == Status.RUNNING, body, state)
-    last = Point(end.best_eta, *value_and_grad(problem, end.best_eta)) if wanders else end.point
-    return end._replace(best_energy=last.energy), jnp.abs(projected_gradient(last)).max()
-
-
 _relax = partial(jax.jit, static_argnames=("config", "adapter"))(descend)
 
 
-def _with_noise(setting: Setting, point: Point, proposal: Proposal, key: Array, state: _State) -> tuple[Array, Array]:
-    """The proposal with noise where the guard lets it pass, else without."""
-    config = setting.config
-    length = config.noise * config.noise_decay ** state.step.astype(point.energy.dtype)
-    if config.noise_control:
-        length = length * state.score
-    noisy = box(proposal.eta + noise.tangent_noise(key, point, setting.problem.mask, length))
-    passes = (energy(setting.problem, noisy) <= point.energy) | config.stochastic
-    return jnp.where(passes, noisy, proposal.eta), jnp.where(passes, length, 0.0)
-
-
-def _status(
-    config: RelaxConfig,
-    solver: Solver,
-    proposal: Proposal,
-    point: Point,
-    at: Point,
-    ok: Array,
-    finite: Array,
-    rejected: Array,
-    step: Array,
-    ramping: Array,
-) -> Array:
-    """Whether to go on, and if not, why; the last of these that holds."""
-    there = jnp.abs(projected_gradient(at)).max() <= config.gradient_tolerance
-    promised = point.gradient @ (point.eta - proposal.eta)
-    spent = ~ok & (jnp.abs(promised) <= ROUND_OFF * (1 + jnp.abs(point.energy))) & (proposal.step > 0)
-    settled = jnp.abs(projected_gradient(point)).max() <= jnp.sqrt(ROUND_OFF)
-    given_up = (rejected >= config.max_rejected) & (not solver.persistent)
-    status = jnp.asarray(Status.RUNNING, jnp.int32)
-    for condition, which in (
-        (step >= config.steps, Status.MAX_STEPS),
-        (given_up, Status.REJECTED),
-        (given_up & proposal.failed, Status.LINE_SEARCH_FAILED),
-        ((there | proposal.done | (spent & settled)) & ~ramping, Status.CONVERGED),
-        (~finite, Status.NONFINITE),
-    ):
-        status = jnp.where(condition, jnp.asarray(which, jnp.int32), status)
-    return status
-
-
-def cut(result: tuple[_State, Any], count: int) -> Relaxation:
+def cut(result: tuple[State, Any], count: int) -> Relaxation:
     """The result on the host, without padding."""
     state, residual = jax.device_get(result)
     trail: Trail = state.trail
@@ -390,4 +190,18 @@ def cut(result: tuple[_State, Any], count: int) -> Relaxation:
         accepted=state.accepted,
         residual=residual,
         trail=trail._replace(states=trail.states[..., :count]),
+    )
+
+
+def require_monotonic(found: Relaxation, config: RelaxConfig) -> None:
+    """Raise where a refused step would have raised F by more than the tolerance: a sign of a wrong gradient."""
+    rise = np.asarray(found.trail.rise)
+    if not (rise > config.monotonic_tolerance).any():
+        return
+    step = int(np.argwhere(rise > config.monotonic_tolerance)[0][-1])
+    worst = rise[..., step].max()
+    raise FieldError(
+        "GUARD_VIOLATED",
+        f"expected F to fall at every step, got one that would have raised it by {worst:.3g} at step {step}.",
+        next_step="Check the gradient, shorten the step, or leave out assert_monotonic: the step was taken back.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntFlag
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -9,6 +10,19 @@ from jaxtyping import Array, Bool, Float, Int
 
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.solvers.step import Point, Proposal
+
+
+class Event(IntFlag):
+    """What is worth noting about a step."""
+
+    # a term that pulled too hard was brought down
+    BALANCED = 1
+    # the homotopy went back, since its step was refused
+    BACKED_OFF = 2
+    # noise led out along a direction that the gradient would not have taken, and F fell
+    ESCAPED = 4
+    # the step was all but as long as 2/L, from where on it would not contract
+    LOW_MARGIN = 8
 
 
 class Trail(NamedTuple):
@@ -29,6 +43,10 @@ class Trail(NamedTuple):
     # which objective the step was judged by, counted from 0, and where an adapter sets them, its weights
     version: Array
     weights: Array
+    # how far F would have risen by a step that was refused, else 0
+    rise: Array
+    # of `Event`
+    events: Array
 
 
 def begin(config: RelaxConfig, point: Point, weights: Float[Array, "t"], *, adapted: bool) -> Trail:
@@ -49,6 +67,8 @@ def begin(config: RelaxConfig, point: Point, weights: Float[Array, "t"], *, adap
         states=states.at[0].set(point.eta) if config.record_states else states,
         version=jnp.zeros(length, jnp.int32),
         weights=given.at[0].set(weights) if adapted else given,
+        rise=numbers,
+        events=jnp.zeros(length, jnp.int32),
     )
 
 
@@ -65,6 +85,8 @@ def record(
     noise: Float[Array, ""],
     version: Int[Array, ""],
     weights: Float[Array, "t"],
+    rise: Float[Array, ""],
+    events: Int[Array, ""],
 ) -> Trail:
     """The trail with one step more; `energy` is F of its end under the full objective."""
     return Trail(
@@ -79,4 +101,6 @@ def record(
         states=trail.states.at[step].set(after.eta) if trail.states.size else trail.states,
         version=trail.version.at[step].set(version),
         weights=trail.weights.at[step].set(weights) if trail.weights.size else trail.weights,
+        rise=trail.rise.at[step].set(rise),
+        events=trail.events.at[step].set(events),
     )

@@ -30,12 +30,12 @@ class Seen(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """`init(problem)` makes the memory, `update(seen, memory, weights, key)` the next weights and memory.
+    """`init(problem, seen)` makes the memory, `update(seen, memory, weights, key)` the next weights and memory.
 
     `problem.weights` are the configured ones, and those of the first step: nothing starts over from 1.
     """
 
-    init: Callable[[Problem], Any]
+    init: Callable[[Problem, Seen], Any]
     update: Callable[[Seen, Any, Float[Array, "t"], PRNGKeyArray], tuple[Float[Array, "t"], Any]]
 
 

@@ -39,7 +39,8 @@ def propose(setting: Setting, point: Point, carry: tuple[()], rate: Float[Array,
 
     def move(_: Int[Array, ""], state: tuple[Array, Array]) -> tuple[Array, Array]:
         eta, of_pairs = state
-        target = jnp.clip(eta - (slope_of_single(problem, eta) + of_pairs) / curvature, 0.0, 1.0)
+        slope = problem.mask * (slope_of_single(problem, eta) + of_pairs)
+        target = jnp.clip(eta - slope / curvature, 0.0, 1.0)
         best = jnp.argmax(jnp.abs(target - eta) * jnp.sqrt(curvature))
         new = eta.at[best].set(target[best])
         near = _select(problem.pairs, incident[best])

@@ -27,16 +27,18 @@ def init(setting: Setting, point: Point) -> tuple[()]:
 def propose(setting: Setting, point: Point, carry: tuple[()], rate: Float[Array, ""]) -> Proposal:
     """`INNER_STEPS` steps of L-BFGS."""
 
+    def state(zeta: Float[Array, "n"]) -> Float[Array, "n"]:
+        return jnp.where(setting.problem.mask > 0, jax.nn.sigmoid(zeta), point.eta)
+
     def of_logits(zeta: Float[Array, "n"], _: Any) -> Float[Array, ""]:
-        return energy(setting.problem, jax.nn.sigmoid(zeta))
+        return energy(setting.problem, state(zeta))
 
     start = logit(drawn_inside(point, rate))
     method: Any = optx.LBFGS(rtol=1e-12, atol=1e-12)
     # the library mixes kinds of numbers
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         found = optx.minimise(of_logits, method, start, max_steps=INNER_STEPS, throw=False).value
-    eta = jax.nn.sigmoid(found)
-    return Proposal(eta, (), rate, jnp.zeros((), jnp.int32), jnp.asarray(False), jnp.asarray(False))
+    return Proposal(state(found), (), rate, jnp.zeros((), jnp.int32), jnp.asarray(False), jnp.asarray(False))
 
 
 SOLVER = Solver(init, propose)

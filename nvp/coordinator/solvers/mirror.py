@@ -30,7 +30,8 @@ def propose(setting: Setting, point: Point, last: Float[Array, ""], rate: Float[
     slope = inside * (1 - inside) * point.gradient
 
     def path(step: Float[Array, ""]) -> Float[Array, "n"]:
-        return jax.nn.sigmoid(logit(inside) - step * slope)
+        moved = jax.nn.sigmoid(logit(inside) - step * slope)
+        return jnp.where(setting.problem.mask > 0, moved, point.eta)
 
     eta, step, backtracks, failed = armijo(setting, point, path, 2 * rate * last)
     return Proposal(eta, jnp.where(failed, last, step), step, backtracks, failed, jnp.asarray(False))

@@ -45,7 +45,7 @@ def direction(setting: Setting, point: Point) -> Float[Array, "n"]:
     eta, g, pairs = point.eta, point.gradient, setting.problem.pairs
     near = jnp.minimum(NEAR, jnp.abs(projected_gradient(point)).max())
     pressed = ((eta <= near) & (g > 0)) | ((eta >= 1 - near) & (g < 0))
-    free = jnp.where(pressed, 0.0, 1.0)
+    free = jnp.where(pressed, 0.0, setting.problem.mask)
     bend = diagonal_of_single(setting.problem, eta)
     u = gap(pairs, eta)
     stiff = 2 * pairs.w * jnp.where(pairs.two_sided | (u > 0), 1.0, 0.0)
@@ -61,7 +61,7 @@ def direction(setting: Setting, point: Point) -> Float[Array, "n"]:
     solved = truncated_cg(
         hessian, -free * g, inverse, tolerance=setting.config.cg_tolerance, most=setting.config.cg_steps
     )
-    return jnp.where(pressed, -g * inverse, solved)
+    return jnp.where(pressed, -g * inverse, free * solved)
 
 
 State = tuple[Array, Array, Array, Array, Array, Array]
