@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "landau": settings.LandauConfig,
     "percolation": settings.PercolationConfig,
+    "percolation-gates": settings.PercolationGatesConfig,
+    "dilution": settings.DilutionConfig,
+    "redemption": settings.RedemptionConfig,
+    "gating": settings.GatingConfig,
+    "branching": settings.BranchingConfig,
+    "nash": settings.NashConfig,
+    "chain": settings.ChainConfig,
+    "maps": settings.MapsConfig,
+    "closed-gates": settings.ClosedGatesConfig,
 }
 
 # options that all experiments have beside their settings

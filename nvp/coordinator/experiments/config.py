@@ -83,3 +83,153 @@ class PercolationConfig(ExperimentConfig):
     size: int = setting(50, "Nodes of one side of the lattice.", least=2)
     share: float = setting(0.02, "Edges added, as a share of the bonds kept.", least=0)
     threshold: float = setting(0.5, "Share of the nodes in the largest component that counts as percolating.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PercolationGatesConfig(ExperimentConfig):
+    """Does the coupling that feeds a gate its benefit lower the threshold of a lattice?
+
+    Example: fieldgraph coord percolation-gates --cost 0.05 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 4, "size": 10}
+
+    trials: int = setting(60, "Lattices; each is met by every arm.", least=2)
+    pilots: int = setting(20, "Other lattices, which the expected benefit is measured on.", least=2)
+    size: int = setting(32, "Nodes of one side of the lattice.", least=2)
+    share: float = setting(0.02, "Shortcuts that an open gate adds, as a share of the bonds kept.", least=0)
+    threshold: float = setting(0.5, "Share of the nodes in the largest component that counts as percolating.", least=0)
+    weight: float = setting(1.0, "Of the gate's coupling to its benefit.", least=0)
+    cost: float = setting(0.05, "What the gate pays.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DilutionConfig(ExperimentConfig):
+    """Does what comes later redeem an early dip, or does it only dilute it?
+
+    Example: fieldgraph coord dilution --trials 200 --json
+    """
+
+    length: int = setting(64, "Values of a sequence.", least=8)
+    position: int = setting(20, "Where the dip is.", least=1)
+    depth: float = setting(0.5, "How deep; the sequence rises from 0 to 1.", least=0)
+    noise: float = setting(0.01, "Standard deviation of what lies on every value.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedemptionConfig(ExperimentConfig):
+    """Does a gate that is fed its benefit pick the repairs that help?
+
+    Example: fieldgraph coord redemption --plot redemption.png
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 8, "length": 24}
+
+    length: int = setting(64, "Values of a sequence.", least=8)
+    depth: float = setting(0.4, "Deepest dip; the sequence rises from 0 to 1.", least=0)
+    noise: float = setting(0.01, "Standard deviation of what lies on every value.", least=0)
+    cost: float = setting(0.05, "What the gate pays.", least=0)
+    weight: float = setting(0.9, "Of the gate's coupling to its benefit.", least=0)
+    steps: int = setting(100, "Most steps of a relaxation.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatingConfig(ExperimentConfig):
+    """Do dear gates open rarely, and do they open for what is worth it?
+
+    Example: fieldgraph coord gating --costs 0 --costs 0.05 --costs 0.2 --tables gates
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 12, "length": 24}
+
+    trials: int = setting(200, "Sequences; each is met at every cost.", least=2)
+    costs: tuple[float, ...] = setting((0.0, 0.02, 0.05, 0.1, 0.2), "What a gate pays; may be repeated.", least=0)
+    length: int = setting(64, "Values of a sequence.", least=8)
+    depth: float = setting(0.5, "Deepest dip; the sequence rises from 0 to 1.", least=0)
+    noise: float = setting(0.01, "Standard deviation of what lies on every value.", least=0)
+    sharpness: float = setting(10.0, "k of the gate σ(k·net).", least=0)
+
+    def __post_init__(self) -> None:
+        ExperimentConfig.__post_init__(self)
+        if len(self.costs) < 2 or list(self.costs) != sorted(set(self.costs)):
+            raise refused("at least two costs, rising", self.costs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchingConfig(ExperimentConfig):
+    """Is it rare that two lines of growth go on side by side?
+
+    Example: fieldgraph coord branching --cost 0.1 --json
+    """
+
+    trials: int = setting(500, "Lines of growth, each with the same draws under every rule.", least=2)
+    depth: int = setting(8, "Levels of each.", least=1)
+    cost: float = setting(0.1, "What a branch pays.", least=0)
+    sharpness: float = setting(8.0, "k of the gate σ(k·net).", least=0)
+    gain: float = setting(0.05, "Mean gain of a branch.")
+    spread: float = setting(0.1, "Standard deviation of the gains.", least=0)
+    rare: float = setting(0.1, "Share of levels with two branches that still counts as rare.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NashConfig(ExperimentConfig):
+    """Do two players who learn from what they get end where neither has a regret?
+
+    Example: fieldgraph coord nash --steps 800 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 8}
+
+    steps: int = setting(800, "Steps of the replicator equation.", least=1)
+    rate: float = setting(0.05, "Length of a step.", least=0)
+    tolerance: float = setting(1e-3, "Regret below which an equilibrium is reached.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainConfig(ExperimentConfig):
+    """Do couplings along a chain let evidence travel?
+
+    Example: fieldgraph coord chain --weight 2 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 6}
+
+    count: int = setting(16, "Modules of a chain.", least=3)
+    weight: float = setting(2.0, "Of each quadratic coupling.", least=0)
+    noise: float = setting(0.2, "Standard deviation of each module's own evidence.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapsConfig(ExperimentConfig):
+    """Does a ring of gates collapse to its local states where couplings are weak and gates dear?
+
+    Example: fieldgraph coord maps --plot maps.png
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 2, "couplings": (0.25, 1.0), "costs": (0.0, 0.3)}
+
+    trials: int = setting(16, "Rings; each is relaxed at every place of the grid.", least=2)
+    couplings: tuple[float, ...] = setting(
+        (0.0625, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0), "Weights of the couplings; may be repeated.", least=0
+    )
+    costs: tuple[float, ...] = setting(
+        (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5), "What gates pay; may be repeated.", least=0
+    )
+    count: int = setting(8, "Gates of a ring.", least=3)
+
+    def __post_init__(self) -> None:
+        ExperimentConfig.__post_init__(self)
+        for name in ("couplings", "costs"):
+            values = getattr(self, name)
+            if len(values) < 2 or list(values) != sorted(set(values)):
+                raise refused(f"at least two {name}, rising", values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedGatesConfig(ExperimentConfig):
+    """Is a gate that starts closed stuck there?
+
+    Example: fieldgraph coord closed-gates --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 6}

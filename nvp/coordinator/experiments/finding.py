@@ -132,6 +132,11 @@ def verdict(effect: Effect, *, over: float = 0.0) -> Verdict:
     return "supported" if low > over else "contradicted" if high < over else "null"
 
 
+def joint(*verdicts: Verdict) -> Verdict:
+    """Of a hypothesis with several parts: contradicted by one of them, supported only by all."""
+    return "contradicted" if "contradicted" in verdicts else "null" if "null" in verdicts else "supported"
+
+
 def _bootstrapped(name: str, statistic: Callable[[np.ndarray], Any], count: int, seed: int) -> Effect:
     rng = np.random.default_rng((seed, count))
     drawn = statistic(rng.integers(0, count, (RESAMPLES, count)))
