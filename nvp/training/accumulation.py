@@ -21,13 +21,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from nvp.model.nvp import NVP
 from nvp.training.data import Batch
 from nvp.training.loss import Loss
-from nvp.training.step import Plan, TrainState, Weights, forward, judge, step_key, updated
+from nvp.training.step import NextState, Plan, TrainState, Weights, forward, judge, step_key, updated
 from nvp.training.unroll import Rollout
 
 
 def train_in_parts(
-    graph: nnx.GraphDef[NVP],
-    plan: Plan,
+    goal: NextState,
     state: TrainState,
     constants: Weights,
     parts: list[Batch],
@@ -35,6 +34,7 @@ def train_in_parts(
     seed: UInt32[Array, ""] | np.uint32,
 ) -> tuple[TrainState, Loss]:
     """The state after the batch that these parts make up, and its loss before."""
+    graph, plan = goal.graph, goal.plan
     keys = [_key(seed, state.step, np.int32(number)) for number in range(len(parts))]
     said = [_forward(graph, plan, state.params, constants, part, key) for part, key in zip(parts, keys, strict=True)]
     loss, shares = _judge(plan, said, parts)

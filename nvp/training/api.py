@@ -35,9 +35,10 @@ from nvp.prediction.forecaster import Forecaster, load_forecaster
 from nvp.training import checkpoint
 from nvp.training.config import TrainingConfig
 from nvp.training.data import Batch, Examples, TrainingData
-from nvp.training.events import EpochDone, Finished
+from nvp.training.events import CheckpointSaved, EpochDone, Finished
 from nvp.training.loss import Loss
 from nvp.training.metrics import TrainingMetrics, metrics_of
+from nvp.training.retention import prune
 from nvp.training.step import (
     Plan,
     TrainState,
@@ -51,7 +52,7 @@ from nvp.training.step import (
     step_key,
     train_step,
 )
-from nvp.training.trainer import Training
+from nvp.training.trainer import Training, run
 
 
 class Trained(NamedTuple):
@@ -102,14 +103,15 @@ class Trainer:
     ) -> list[TrainingMetrics]:
         """Train to the end, on from where an earlier call in the directory ended; the metrics of each epoch."""
         self._training = Training(self.config, TrainingData(train=train_data, validation=val_data), self.directory)
-        self._training.restore()
-        for event in self._training.run():
+        for event in run(self._training):
             match event:
-                case EpochDone():
+                case EpochDone(metrics=metrics) if metrics:
                     self.history.append(TrainingMetrics(**event.metrics))
                     if verbose:
                         said = f"epoch {event.epoch}: loss {event.train_loss:.4f}, fidelity {event.val_fidelity:.4f}\n"
                         sys.stderr.write(said)
+                case CheckpointSaved():
+                    prune(self.directory, self.config.keep)
                 case Finished():
                     self.path = event.path
         return self.history
@@ -151,7 +153,7 @@ class Trainer:
         one = self.training
         rate = np.float32(learning_rate(one.config, one.fraction(int(state.step))))
         kept = jax.tree.map(jnp.copy, state)
-        state, loss = train_step(one.graph, one.plan, kept, one.constants, batch, rate, one.seed)
+        state, loss = train_step(one.objective.goal, kept, one.constants, batch, rate, one.seed)
         terms = {name: float(value) for name, value in loss.terms.items()}
         return state, {"loss": float(loss.total), "learning_rate": float(rate), **terms}
 

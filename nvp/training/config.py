@@ -133,7 +133,7 @@ class TrainingConfig:
     validation_windows: int = 256
     # seconds between checkpoints; the last one is always written
     checkpoint_seconds: float = 20.0
-    # states to resume from that are kept; checkpoints of the best validation are never removed
+    # states to resume from that are kept, and checkpoints that were the best before the one that is
     keep: int = 2
     # steps in a row whose loss or gradient is not finite, each of them skipped, after which training gives up
     tolerated: int = 10

@@ -11,8 +11,8 @@ from ignoring each other; Alet et al., Skillful joint probabilistic weather fore
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,12 @@ from nvp.model.statistics import Statistics
 from nvp.thermo.probabilistic import crps_ensemble
 from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity
 from nvp.training import checkpoint
-from nvp.training.data import Examples, TrainingData
-from nvp.training.events import CheckpointSaved, Progress
-from nvp.training.stage import Trained, descend, facts_of, saved
+from nvp.training.config import TrainingConfig
+from nvp.training.data import Batch, Examples, TrainingData
+from nvp.training.loss import Loss
 from nvp.training.stage_config import StageConfig
-from nvp.training.step import Weights, predict_step, split
+from nvp.training.step import Goal, Plan, TrainState, Weights, begun, plan_of, predict_step, split
+from nvp.training.validation import Score
 
 # share of the fair score; the rest is that of the m members as they are
 _FAIR = 0.95
@@ -44,9 +45,7 @@ _TINY = 1e-37
 _WINDOWS, _JUDGED = 64, 8
 
 
-def crps_loss(
-    members: Prediction, state: Float[Array, "b h w c"], truth: Float[Array, "b h w c"], *, m: int
-) -> Float[Array, ""]:
+def crps_loss(members: Prediction, state: Float[Array, "b h w c"], truth: Float[Array, "b h w c"], *, m: int) -> Loss:
     """Almost fair CRPS in units of the change, and the likelihood; rows of `members` are example by example."""
     fields = jnp.moveaxis(members.mean.reshape(-1, m, *truth.shape[1:]), 1, 0)
     scale = jnp.mean((truth - state) ** 2) + _TINY
@@ -56,42 +55,71 @@ def crps_loss(
     # a doubt far below any that can be learnt would make the exponential overflow
     log_var = jnp.maximum(members.log_var.reshape(-1, m, *truth.shape[1:]), jnp.log(scale) - 20)
     terms = log_var - jnp.log(scale) + squared[:, None] * jnp.exp(-log_var)
-    return crps + _VARIANCE * 0.5 * jnp.mean(terms)
+    likelihood = 0.5 * jnp.mean(terms)
+    return Loss(crps + _VARIANCE * likelihood, {"crps": crps, "variance": likelihood})
 
 
-def objective(graph: nnx.GraphDef[NVP], config: StageConfig) -> Any:
-    """The loss of a batch as a function of the parameters."""
-    m = config.members
+@dataclass(frozen=True, slots=True)
+class MembersGoal:
+    """The loss of a few members of each example, told apart by noise."""
 
-    def loss(
-        params: Weights, constants: Weights, inputs: Inputs, truth: Float[Array, "b h w c"], key: PRNGKeyArray
-    ) -> Array:
-        model = nnx.merge(graph, params, constants, copy=True)
+    graph: nnx.GraphDef[NVP]
+    plan: Plan
+    members: int
+
+    def __call__(self, params: Weights, constants: Weights, batch: Batch, key: PRNGKeyArray) -> Loss:
+        m, inputs = self.members, batch.inputs
+        model = nnx.merge(self.graph, params, constants, copy=True)
         rows = Inputs(*(jnp.repeat(values, m, axis=0) for values in inputs))
-        noise = jax.random.normal(key, (len(truth) * m, config.noise))
-        return crps_loss(model(rows, noise=noise), inputs.history[:, -1], truth, m=m)
-
-    return loss
+        noise = jax.random.normal(key, (len(batch.truth) * m, self.plan.model.noise))
+        return crps_loss(model(rows, noise=noise), inputs.history[:, -1], batch.truth[:, 0], m=m)
 
 
-def fidelity(
-    graph: nnx.GraphDef[NVP], params: Weights, constants: Weights, examples: Examples, config: StageConfig
-) -> float:
-    """Pooled fidelity of the mean of `_JUDGED` members on the validation part; 0 where nothing changes."""
-    rng = np.random.default_rng(config.rng_seed)
-    numbers = np.unique(np.linspace(0, len(examples) - 1, min(_WINDOWS, len(examples))).round().astype(int))
-    errors = []
-    for start in range(0, len(numbers), config.batch):
-        chosen = numbers[start : start + config.batch]
-        inputs, truth = examples.batch(np.resize(chosen, config.batch))
-        rows = Inputs(*(np.repeat(values, _JUDGED, axis=0) for values in inputs))
-        noise = rng.standard_normal((config.batch * _JUDGED, config.noise), np.float32)
-        members = np.asarray(predict_step(graph, params, constants, rows, noise).mean, np.float64)
-        mean = members.reshape(config.batch, _JUDGED, *truth.shape[1:]).mean(axis=1)
-        errors.append(pair_errors(*(values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))))
-    pairs = concatenate(errors)
-    change = float(pairs.change.sum())
-    return pooled_fidelity(float(pairs.error.sum()), change) if change > 0 else 0.0
+class Members:
+    """The objective that trains the network of checkpoint `base` on to say members."""
+
+    selects = False
+
+    def __init__(self, stage: StageConfig, settings: TrainingConfig, base: Path, data: TrainingData) -> None:
+        _, params, constants, model, manifest = checkpoint.load_model(base)
+        self.model, self._graph, self._params, self.constants = with_noise(model, params, constants, stage.noise)
+        self.data, self.stage = data, stage
+        self.examples = Examples(self.model, data.train, seen=True)
+        self.held_out = Examples(self.model, data.validation)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self._params))
+        self.goal: Goal = MembersGoal(self._graph, plan_of(settings, self.model), stage.members)
+        self.facts: Mapping[str, Any] = {"stage": stage.to_json(), "base": manifest["sha256"]}
+        self.identity: Mapping[str, Any] = {"kind": "members", "network": self.model.to_json(), **self.facts}
+        self._of_base: dict[str, Any] = {name: manifest[name] for name in ("training",) if name in manifest}
+
+    def first(self) -> TrainState:
+        """From the parameters of the base."""
+        return begun(self._params, self.goal.plan)
+
+    def score(self, params: Weights, constants: Weights, *, batch: int, windows: int) -> Score:
+        """Pooled fidelity of the mean of `_JUDGED` members; 0 where nothing changes."""
+        rng = np.random.default_rng(self.stage.rng_seed)
+        examples = self.held_out
+        numbers = np.unique(
+            np.linspace(0, len(examples) - 1, min(windows, _WINDOWS, len(examples))).round().astype(int)
+        )
+        errors = []
+        for start in range(0, len(numbers), batch):
+            chosen = numbers[start : start + batch]
+            inputs, truth = examples.batch(np.resize(chosen, batch))
+            rows = Inputs(*(np.repeat(values, _JUDGED, axis=0) for values in inputs))
+            noise = rng.standard_normal((batch * _JUDGED, self.model.noise), np.float32)
+            members = np.asarray(predict_step(self._graph, params, constants, rows, noise).mean, np.float64)
+            mean = members.reshape(batch, _JUDGED, *truth.shape[1:]).mean(axis=1)
+            errors.append(pair_errors(*(values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))))
+        pairs = concatenate(errors)
+        change = float(pairs.change.sum())
+        return Score(fidelity=pooled_fidelity(float(pairs.error.sum()), change) if change > 0 else 0.0)
+
+    def write(self, directory: Path, params: Weights, facts: Mapping[str, Any]) -> str:
+        """As `load_model` reads it."""
+        said = {**self._of_base, **facts, **self.facts}
+        return checkpoint.write_model(directory, self.model, params, self.constants, said)
 
 
 def with_noise(
@@ -105,24 +133,3 @@ def with_noise(
     statistics = Statistics(**{name: known.get(name, np.zeros(0, np.float32)) for name in Statistics.__slots__})
     graph, fresh, fitted = split(NVP(wider, statistics, rng=np.random.default_rng(0)))
     return wider, graph, checkpoint.tree_of(checkpoint.arrays_of(fresh, "") | known, fresh, ""), fitted
-
-
-def finetune(
-    config: StageConfig, base: Path, data: TrainingData, *, directory: Path
-) -> Iterator[Progress | CheckpointSaved]:
-    """Train the network of checkpoint `base` on to say members; the last event says where it was written."""
-    _, params, constants, model, manifest = checkpoint.load_model(base)
-    model, graph, params, constants = with_noise(model, params, constants, config.noise)
-    examples = Examples(model, data.train, seen=True)
-    for event in descend(objective(graph, config), params, constants, examples, config):
-        if not isinstance(event, Trained):
-            yield event
-            continue
-        facts: dict[str, Any] = {
-            **{name: manifest[name] for name in ("training",) if name in manifest},
-            "val_fidelity": fidelity(graph, event.params, constants, Examples(model, data.validation), config),
-            **facts_of(manifest, config, event),
-        }
-        path = directory / f"members-{facts['step']:08d}"
-        sha256 = checkpoint.write_model(path, model, event.params, constants, facts)
-        yield saved(path, facts, sha256)

@@ -16,6 +16,7 @@ from nvp.model.config import NVPConfig
 from nvp.training import checkpoint
 from nvp.training.config import TrainingConfig
 from nvp.training.events import CheckpointSaved
+from nvp.training.objective import Counted, Objective
 from nvp.training.step import TrainState, Weights
 
 
@@ -38,42 +39,39 @@ class Best:
     epoch: int = 0
     step: int = 0
     # recalibration of its variance one step ahead
-    log_scale: float = 0.0
+    log_scale: float | None = None
 
 
 class Keeper:
     """The directory of one training."""
 
-    def __init__(self, directory: Path, config: TrainingConfig, model: NVPConfig, params: Weights) -> None:
-        self.directory, self.config, self.model = directory, config, model
+    def __init__(
+        self, directory: Path, config: TrainingConfig, objective: Objective, params: Weights, *, after: Counted
+    ) -> None:
+        self.directory, self.config, self.objective, self.after = directory, config, objective, after
         self.best = Best()
         self._params = jax.tree.map(np.asarray, params)
         # the best checkpoint that is on disk
         self.written: CheckpointSaved | None = None
 
-    def offer(self, params: Weights, *, fidelity: float, epoch: int, step: int, log_scale: float = 0.0) -> None:
+    def offer(self, params: Weights, *, fidelity: float, epoch: int, step: int, log_scale: float | None = None) -> None:
         """Parameters as they validated; they are kept where they are the best so far."""
         if fidelity > self.best.fidelity:
             self.best = Best(fidelity=fidelity, epoch=epoch, step=step, log_scale=log_scale)
             self._params = jax.tree.map(np.asarray, params)
 
-    def write_best(self, constants: Weights) -> CheckpointSaved | None:
-        """Write the best parameters; None where they are on disk already."""
-        best = self.best
-        if self.written is not None and self.written.step == best.step:
+    def write_best(self) -> CheckpointSaved | None:
+        """Write the best parameters; None where they are on disk already, or nothing has been validated yet."""
+        best, (epochs, steps) = self.best, self.after
+        step, epoch = steps + best.step, epochs + best.epoch
+        if best.epoch == 0 or (self.written is not None and self.written.step == step):
             return None
-        path = self.directory / f"best-{best.step:08d}"
-        facts = {
-            "training": self.config.to_json(),
-            "step": best.step,
-            "epoch": best.epoch,
-            "val_fidelity": best.fidelity,
-            "log_scale": [best.log_scale],
-        }
-        sha256 = checkpoint.write_model(path, self.model, self._params, constants, facts)
-        self.written = CheckpointSaved(
-            path=path, step=best.step, epoch=best.epoch, val_fidelity=best.fidelity, sha256=sha256
-        )
+        path = self.directory / f"best-{step:08d}"
+        facts: dict[str, Any] = {"step": step, "epoch": epoch, "val_fidelity": best.fidelity}
+        if best.log_scale is not None:
+            facts["log_scale"] = [best.log_scale]
+        sha256 = self.objective.write(path, self._params, facts)
+        self.written = CheckpointSaved(path=path, step=step, epoch=epoch, val_fidelity=best.fidelity, sha256=sha256)
         return self.written
 
     def write_state(self, state: TrainState, *, epoch: int, fidelity: float | None, spent: tuple[float, float]) -> None:
@@ -81,10 +79,11 @@ class Keeper:
         written = None if self.written is None else {**asdict(self.written), "path": self.written.path.name}
         manifest = {
             "kind": "nvp-training",
-            "model": self.model.to_json(),
+            "model": self.objective.model.to_json(),
             "training": self.config.to_json(),
+            "facts": dict(self.objective.facts),
             "epoch": epoch,
-            "best": asdict(self.best),
+            "best": {**asdict(self.best), "fidelity": self.best.fidelity if self.best.epoch else None},
             "seconds": spent[0],
             "cpu_seconds": spent[1],
             "fidelity": fidelity,
@@ -108,13 +107,14 @@ class Keeper:
         free: dict[str, Any] = dict.fromkeys(("epochs", "patience", "devices", "dispatch", "tensorboard"))
         free |= {"checkpoint_seconds": 1.0, "keep": 1, "tolerated": 1}
         before = replace(TrainingConfig.from_json(manifest["training"]), **free)
-        if NVPConfig.from_json(manifest["model"]) != self.model or before != replace(self.config, **free):
+        same = before == replace(self.config, **free) and manifest.get("facts", {}) == self.objective.facts
+        if not same or NVPConfig.from_json(manifest["model"]) != self.objective.model:
             raise FieldError(
                 "OTHER_TRAINING",
                 f"expected a training of this configuration in {self.directory}, got another.",
                 next_step="Use a new directory, or resume with the configuration it was begun with.",
             )
-        self.best = Best(**manifest["best"])
+        self.best = Best(**manifest["best"]) if manifest["best"]["epoch"] else Best()
         self._params = checkpoint.tree_of(arrays, self._params, "best/")
         if manifest["written"] is not None:
             self.written = CheckpointSaved(

@@ -1,4 +1,4 @@
-"""One step of training, compiled once per shape; its state is donated.
+"""One step of training towards a goal, compiled once per goal and shape; its state is donated.
 
 Weights are those of one pytree each, so that the step runs the same in flax's graph and tree modes. A step whose loss
 or gradient is not finite changes nothing but its counters. Of the batch, every sum runs over all examples: shared
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,31 @@ class Plan:
         return bool(self.model.dropout or self.input_noise)
 
 
+@runtime_checkable
+class Goal(Protocol):
+    """What is minimised, as a function of the parameters; hashable, and equal goals share a program."""
+
+    @property
+    def plan(self) -> Plan:
+        """How a step follows its gradient."""
+        ...
+
+    def __call__(self, params: Weights, constants: Any, batch: Batch, key: PRNGKeyArray) -> Loss:
+        """The loss of a batch; `key` draws what is random in it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NextState:
+    """The loss of what a network says of the next states."""
+
+    graph: nnx.GraphDef[NVP]
+    plan: Plan
+
+    def __call__(self, params: Weights, constants: Weights, batch: Batch, key: PRNGKeyArray) -> Loss:
+        return judge(self.plan, forward(self.graph, self.plan, params, constants, batch, key), batch)
+
+
 def plan_of(config: TrainingConfig, model: NVPConfig) -> Plan:
     """The plan of a configuration without open choices."""
     return Plan(
@@ -102,9 +127,14 @@ def optimizer(plan: Plan) -> optax.GradientTransformation:
 def first_state(model: NVP, plan: Plan) -> tuple[nnx.GraphDef[NVP], TrainState, Weights]:
     """Structure of the model, state before the first step, and the constants fitted on the data."""
     graph, params, constants = split(model)
+    return graph, begun(params, plan), constants
+
+
+def begun(params: Weights, plan: Plan) -> TrainState:
+    """The state before the first step from these parameters."""
     ema = jax.tree.map(jnp.copy, params)
     counters = (jnp.zeros((), jnp.int32) for _ in range(3))
-    return graph, TrainState(params, optimizer(plan).init(params), ema, *counters), constants
+    return TrainState(params, optimizer(plan).init(params), ema, *counters)
 
 
 def learning_rate(config: TrainingConfig, fraction: float) -> float:
@@ -163,52 +193,34 @@ def updated(plan: Plan, state: TrainState, gradients: Weights, loss: Loss, rate:
 
 
 def _step(
-    graph: nnx.GraphDef[NVP],
-    plan: Plan,
-    state: TrainState,
-    constants: Weights,
-    batch: Batch,
-    rate: Float[Array, ""],
-    seed: UInt32[Array, ""],
+    goal: Goal, state: TrainState, constants: Any, batch: Batch, rate: Float[Array, ""], seed: UInt32[Array, ""]
 ) -> tuple[TrainState, Loss]:
     key = step_key(seed, state.step)
 
     def objective(params: Weights) -> tuple[Array, Loss]:
-        loss = judge(plan, forward(graph, plan, params, constants, batch, key), batch)
+        loss = goal(params, constants, batch, key)
         return loss.total, loss
 
     gradients, loss = jax.grad(objective, has_aux=True)(state.params)
-    return updated(plan, state, gradients, loss, rate), loss
+    return updated(goal.plan, state, gradients, loss, rate), loss
 
 
-@partial(jax.jit, static_argnames=("graph", "plan"), donate_argnames=("state",))
+@partial(jax.jit, static_argnames=("goal",), donate_argnames=("state",))
 def train_step(
-    graph: nnx.GraphDef[NVP],
-    plan: Plan,
-    state: TrainState,
-    constants: Weights,
-    batch: Batch,
-    rate: Float[Array, ""],
-    seed: UInt32[Array, ""],
+    goal: Goal, state: TrainState, constants: Any, batch: Batch, rate: Float[Array, ""], seed: UInt32[Array, ""]
 ) -> tuple[TrainState, Loss]:
     """The state after one batch, and its loss before."""
-    return _step(graph, plan, state, constants, batch, rate, seed)
+    return _step(goal, state, constants, batch, rate, seed)
 
 
-@partial(jax.jit, static_argnames=("graph", "plan"), donate_argnames=("state",))
+@partial(jax.jit, static_argnames=("goal",), donate_argnames=("state",))
 def train_steps(
-    graph: nnx.GraphDef[NVP],
-    plan: Plan,
-    state: TrainState,
-    constants: Weights,
-    batches: Batch,
-    rates: Float[Array, "s"],
-    seed: UInt32[Array, ""],
+    goal: Goal, state: TrainState, constants: Any, batches: Batch, rates: Float[Array, "s"], seed: UInt32[Array, ""]
 ) -> tuple[TrainState, Loss]:
     """The state after s batches, stacked along a new first axis, in one dispatch; the loss of each."""
 
     def one(state: TrainState, given: tuple[Batch, Array]) -> tuple[TrainState, Loss]:
-        return _step(graph, plan, state, constants, *given, seed)
+        return _step(goal, state, constants, *given, seed)
 
     final: tuple[TrainState, Loss] = jax.lax.scan(one, state, (batches, rates))
     return final

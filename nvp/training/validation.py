@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -26,11 +27,11 @@ class Score:
     # pooled over the windows; 0 where nothing changes
     fidelity: float
     # mean over the windows
-    vrmse: float
-    # logarithm of the factor on the variance by which errors are as large as said
-    log_scale: float
+    vrmse: float = math.nan
+    # logarithm of the factor on the variance by which errors are as large as said; None where nobody asked
+    log_scale: float | None = None
     # on some of the windows
-    metrics: TrainingMetrics
+    metrics: TrainingMetrics | None = None
 
 
 def validate(

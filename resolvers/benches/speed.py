@@ -164,7 +164,7 @@ def _ours(data: Trajectories, seed: int) -> Contestant:
     from nvp.training.config import LossConfig, TrainingConfig
     from nvp.training.data import Examples
     from nvp.training.recipes import suited
-    from nvp.training.step import first_state, learning_rate, plan_of, predict_step, train_step
+    from nvp.training.step import NextState, first_state, learning_rate, plan_of, predict_step, train_step
 
     series = series_of(data.train, _SCENARIO)
     spec = domain(_SCENARIO)
@@ -178,7 +178,7 @@ def _ours(data: Trajectories, seed: int) -> Contestant:
     examples = Examples(model, series)
     first = examples.rollouts(np.arange(_BATCH), 1)
     began = time.perf_counter()
-    step = train_step.lower(graph, plan, state, constants, first, np.float32(0), np.uint32(seed)).compile()
+    step = train_step.lower(NextState(graph, plan), state, constants, first, np.float32(0), np.uint32(seed)).compile()
     compiled = time.perf_counter() - began
     forward = predict_step.lower(graph, state.params, constants, first.inputs).compile()
     held = [state]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,9 @@ def _teller(bar: Callable[[float, str], None]) -> Callable[[TrainingEvent], None
             case Step():
                 bar(event.fraction, said(event))
             case EpochDone():
-                console.print(
-                    f"epoch {event.epoch}: loss {event.train_loss:.4f}, validation fidelity {event.val_fidelity:.4f}",
-                    soft_wrap=True,
-                )
+                # a second stage is validated in its end
+                judged = "" if isnan(event.val_fidelity) else f", validation fidelity {event.val_fidelity:.4f}"
+                console.print(f"epoch {event.epoch}: loss {event.train_loss:.4f}{judged}", soft_wrap=True)
 
     return told
 

@@ -17,7 +17,7 @@ from nvp.errors import FieldError
 from nvp.training.accumulation import train_in_parts
 from nvp.training.config import TrainingConfig
 from nvp.training.devices import Devices
-from nvp.training.step import TrainState, first_state, train_step, train_steps
+from nvp.training.step import NextState, TrainState, first_state, train_step, train_steps
 from tests.nvp.training.toy import Toy, batch, setting
 
 RATE, SEED = np.float32(1e-2), np.uint32(3)
@@ -43,9 +43,9 @@ def test_a_batch_in_parts_is_the_whole_batch(settings: dict[str, Any]) -> None:
     _, model, plan = setting(**settings)
     given = batch(model, range(8), horizon=settings.get("unroll", 1))
     graph, state, constants = begun(plan, model)
-    whole, loss = train_step(graph, plan, state, constants, given, RATE, SEED)
+    whole, loss = train_step(NextState(graph, plan), state, constants, given, RATE, SEED)
     _, state, _ = begun(plan, model)
-    parts, of_parts = train_in_parts(graph, plan, state, constants, cut(given, 4), RATE, SEED)
+    parts, of_parts = train_in_parts(NextState(graph, plan), state, constants, cut(given, 4), RATE, SEED)
     assert gap(of_parts, loss) < 1e-5
     # Adam's first step hardly depends on the gradient, its means do
     assert gap((parts.params, parts.opt_state), (whole.params, whole.opt_state)) < 1e-5
@@ -58,11 +58,11 @@ def test_steps_in_one_dispatch_are_the_steps_one_by_one() -> None:
     graph, state, constants = begun(plan, model)
     losses = []
     for given, rate in zip(batches, rates, strict=True):
-        state, loss = train_step(graph, plan, state, constants, given, rate, SEED)
+        state, loss = train_step(NextState(graph, plan), state, constants, given, rate, SEED)
         losses.append(float(loss.total))
     _, other, _ = begun(plan, model)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-    other, together = train_steps(graph, plan, other, constants, stacked, rates, SEED)
+    other, together = train_steps(NextState(graph, plan), other, constants, stacked, rates, SEED)
     assert int(other.step) == int(state.step) == 3
     assert np.allclose(together.total, losses, rtol=1e-5)
     assert gap(other.params, state.params) < 1e-5
@@ -75,7 +75,7 @@ def test_what_is_random_follows_from_seed_and_step() -> None:
     def after(seed: int, steps: int = 1) -> Any:
         graph, state, constants = begun(plan, model)
         for _ in range(steps):
-            state, loss = train_step(graph, plan, state, constants, given, np.float32(0), np.uint32(seed))
+            state, loss = train_step(NextState(graph, plan), state, constants, given, np.float32(0), np.uint32(seed))
         return float(loss.total)
 
     assert after(0) == after(0)
@@ -95,12 +95,12 @@ def test_a_step_that_is_not_finite_changes_its_counters_only(where: str) -> None
         plan = replace(plan, loss=replace(plan.loss, fidelity=0.0, variance=0.0, mse=1e38))
         bad = good
     before = jax.tree.map(np.array, state)
-    after, loss = train_step(graph, plan, state, constants, bad, RATE, SEED)
+    after, loss = train_step(NextState(graph, plan), state, constants, bad, RATE, SEED)
     assert np.isfinite(loss.total) == (where == "gradient")
     assert (int(after.step), int(after.skipped), int(after.row)) == (1, 1, 1)
     for name in ("params", "opt_state", "ema"):
         assert gap(getattr(after, name), getattr(before, name)) == 0
-    after, _ = train_step(graph, setting()[2], after, constants, good, RATE, SEED)
+    after, _ = train_step(NextState(graph, setting()[2]), after, constants, good, RATE, SEED)
     assert (int(after.step), int(after.skipped), int(after.row)) == (2, 1, 0)
     assert gap(after.params, before.params) > 0
 
@@ -137,7 +137,7 @@ def on_devices() -> None:
         for step in range(3):
             given = devices.shared(jax.tree.map(np.asarray, batch(model, range(step, step + 8))))
             counts.append(len(given.truth.sharding.device_set) if count > 1 else 1)
-            state, loss = train_step(graph, plan, state, constants, given, RATE, SEED)
+            state, loss = train_step(NextState(graph, plan), state, constants, given, RATE, SEED)
         found.append((jax.tree.map(np.asarray, state.params), float(loss.total)))
         if count == 4:
             assert given.truth.addressable_shards[0].data.shape[0] == 2

@@ -14,10 +14,11 @@ from nvp.prediction.forecaster import Forecast, load_forecaster, truth, windows
 from nvp.prediction.rollout import NetworkForecaster
 from nvp.thermo.probabilistic import CalibrationTally, MemberCalibration
 from nvp.training.config import TrainingConfig
-from nvp.training.crps import crps_loss, finetune
+from nvp.training.crps import crps_loss
 from nvp.training.data import TrainingData
-from nvp.training.events import CheckpointSaved
+from nvp.training.events import Finished
 from nvp.training.stage_config import StageConfig
+from nvp.training.stages import second_stage
 from tests.nvp.coin import base, coin_series, pattern, untrained
 
 SERIES = coin_series("normal", frames=200)
@@ -32,26 +33,26 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(network: Path, tmp_path_factory: pytest.TempPathFactory) -> CheckpointSaved:
+def saved(network: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     stage = StageConfig(kind="members", members=2, noise=4, epochs=30, batch=8, learning_rate=4e-3)
-    *_, saved = finetune(stage, network, DATA, directory=tmp_path_factory.mktemp("members"))
-    assert isinstance(saved, CheckpointSaved)
+    *_, saved = second_stage(stage, network, DATA, directory=tmp_path_factory.mktemp("members")).run()
+    assert isinstance(saved, Finished)
     return saved
 
 
 @pytest.fixture(scope="module")
-def said(saved: CheckpointSaved) -> Forecast:
+def said(saved: Finished) -> Forecast:
     forecaster = load_forecaster(saved.path)
     assert isinstance(forecaster, NetworkForecaster)
     assert forecaster.members == 8
     return forecaster.forecast(windows(SERIES, history=1, starts=STARTS, steps=1), 1)
 
 
-def test_the_checkpoint_counts_on(saved: CheckpointSaved) -> None:
+def test_the_checkpoint_counts_on(saved: Finished) -> None:
     assert (saved.epoch, saved.step) == (34, 100 + 30 * 24)
     # of the members' mean: persistence scores 0, the mean of the law 1 − 1/√2
     assert 0.15 < saved.val_fidelity < 0.4
-    assert saved.path.name == f"members-{saved.step:08d}"
+    assert saved.path.name == f"best-{saved.step:08d}"
 
 
 def test_members_say_the_distribution(said: Forecast) -> None:
@@ -86,7 +87,7 @@ def test_the_loss_knows_what_the_mean_of_few_members_must_miss() -> None:
     def loss(log_var: float) -> float:
         said = Prediction(jnp.asarray(means, jnp.float32), jnp.full(means.shape, log_var), jnp.zeros(b * m))
         state = jnp.full(truth_.shape, 1.0)
-        return float(crps_loss(said, state, jnp.asarray(truth_, jnp.float32), m=m))
+        return float(crps_loss(said, state, jnp.asarray(truth_, jnp.float32), m=m).total)
 
     at = 2 * np.log(deviation) + np.linspace(-0.4, 0.4, 9)
     # least at the variance of the law, not at the error of the members' mean, which is (1 + 1/m) times that

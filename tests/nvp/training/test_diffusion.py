@@ -14,9 +14,9 @@ from nvp.model.nvp import Prediction
 from nvp.prediction.forecaster import Forecast, load_forecaster, windows
 from nvp.prediction.sampling import DiffusionForecaster, heun
 from nvp.training.data import TrainingData
-from nvp.training.diffusion import denoise_residual
-from nvp.training.events import CheckpointSaved
+from nvp.training.events import Finished
 from nvp.training.stage_config import StageConfig
+from nvp.training.stages import second_stage
 from tests.nvp.coin import SIZE, base, coin_series, pattern, untrained
 
 SERIES = coin_series()
@@ -30,8 +30,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(network: Path, directory: Path, config: StageConfig) -> DiffusionForecaster:
-    *_, saved = denoise_residual(config, network, DATA, directory=directory)
-    assert isinstance(saved, CheckpointSaved)
+    *_, saved = second_stage(config, network, DATA, directory=directory).run()
+    assert isinstance(saved, Finished)
     forecaster = load_forecaster(saved.path)
     assert isinstance(forecaster, DiffusionForecaster)
     return forecaster

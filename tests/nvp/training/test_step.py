@@ -14,7 +14,7 @@ from nvp.model.statistics import fit_statistics
 from nvp.training.config import TrainingConfig
 from nvp.training.data import Examples
 from nvp.training.recipes import suited
-from nvp.training.step import first_state, plan_of, train_step
+from nvp.training.step import NextState, first_state, plan_of, train_step
 from tests.nvp.fields import fluid_series
 
 
@@ -28,7 +28,7 @@ def test_running_mean_follows_the_parameters_at_a_decay_that_grows() -> None:
     batch = Examples(model, [series]).rollouts(np.arange(4), 1)
     mean = jax.tree.map(np.array, state.ema)
     for step in range(3):
-        state, _ = train_step(graph, plan, state, constants, batch, np.float32(1e-2), np.uint32(0))
+        state, _ = train_step(NextState(graph, plan), state, constants, batch, np.float32(1e-2), np.uint32(0))
         decay = min(0.2, (1 + step) / (10 + step))
         mean = jax.tree.map(lambda m, p, d=decay: d * m + (1 - d) * np.array(p), mean, state.params)
         jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, atol=1e-6), state.ema, mean)
