@@ -22,7 +22,7 @@ from resolvers import supervisor
 from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
 from resolvers.benches.serving import ServingConfig, bench_serving
-from resolvers.cli import bench_nvp
+from resolvers.cli import bench_coord, bench_nvp
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail, run
 from resolvers.client import Client
@@ -42,6 +42,8 @@ def _group() -> None:
 app.command()(bench_nvp.nvp)
 app.command()(bench_nvp.apebench)
 app.command()(bench_nvp.literal)
+app.command(cls=bench_coord.Several)(bench_coord.coord)
+app.command(cls=bench_coord.Several)(bench_coord.df90)
 
 
 @app.command()
