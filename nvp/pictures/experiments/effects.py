@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,8 @@ from nvp.coordinator.experiments.finding import Effect, Finding
 from nvp.pictures.style import BLACK, BLUE, GRAY, SMALL, figure, quiet, titled
 
 _ROW = 0.34
+# letters of a label, beyond which it is broken
+_WIDTH = 46
 
 
 def rows_figure(
@@ -56,7 +59,8 @@ def _panel(axes: Axes, rows: Sequence[tuple[str, Effect]], *, compared: bool) ->
         if effect.ci95 is not None:
             axes.plot(effect.ci95, (place, place), color=BLUE, linewidth=1.6)
         axes.plot(effect.estimate, place, "o", color=BLACK, markersize=4)
-    axes.set_yticks(range(len(rows)), [label for label, _ in rows])
+    axes.set_yticks(range(len(rows)), [fill(label, _WIDTH) for label, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     quiet(axes)
     axes.tick_params(axis="y", length=0)
+    axes.ticklabel_format(axis="x", useOffset=False)

@@ -66,6 +66,22 @@ async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     with Image.open(tmp_path / "storm.png") as picture:
         assert picture.size == (1050, 990)
 
+    table = tmp_path / "storm.csv"
+    written = json.loads((await invoke("export", row.uid, "--csv", str(table), "--run-id", "mine", "--json")).stdout)
+    lines = table.read_text("utf-8").splitlines()
+    assert (len(lines) - 1, lines[1].split(",")[0]) == (written["rows"], "mine")
+    assert {"eta:claim", "energy:coup:sum_hinge", "grad_norm:local:gating"} <= set(written["columns"])
+    # from the graph and from the table, which needs none: the same picture
+    pictures = []
+    for number, source in enumerate((row.uid, str(table))):
+        out = tmp_path / f"budget{number}.png"
+        told = await invoke("budget", source, "--metric", "share", "--smooth", "2", "--out", str(out), "--json")
+        said = json.loads(told.stdout)
+        assert sum(said["last"].values()) == pytest.approx(1)
+        pictures.append({key: said[key] for key in ("steps", "terms", "last")})
+        assert out.exists()
+    assert pictures[0] == pictures[1]
+
 
 async def test_bad_use_is_one_line(gateway: Gateway, environment: dict[str, str]) -> None:
     for arguments in (
@@ -74,6 +90,9 @@ async def test_bad_use_is_one_line(gateway: Gateway, environment: dict[str, str]
         ["relax", "nowhere", "--eta", "claim"],
         ["replay", "no-run"],
         ["plot", "no-run"],
+        ["export", "no-run"],
+        ["budget", "no-run"],
+        ["budget", "no-table.csv"],
     ):
         left = await asyncio.to_thread(CliRunner().invoke, coord.app, arguments, env=environment)
         assert (left.exit_code, left.stdout, left.stderr.count("\n")) == (2, "", 1), left.stderr

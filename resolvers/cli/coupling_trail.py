@@ -1,0 +1,93 @@
+"""`fieldgraph coord export` and `budget`: the trail of a relaxation as a table, and what its terms had along it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resolvers.cli.coupling import RunUid, _result, _steps
+from resolvers.cli.follow import opened
+from resolvers.cli.output import JsonOption, emit, run
+from resolvers.services.trail_table import TermTrail, read_table, rows_of, terms_of, write_table
+
+
+class Metric(StrEnum):
+    """What is drawn of each term."""
+
+    ENERGY = "energy"
+    GRADIENT = "gradient"
+    SHARE = "share"
+
+
+def export(
+    run_uid: RunUid,
+    csv: Annotated[Path, typer.Option(help="Where to write the table.")] = Path("relaxation.csv"),
+    run_id: Annotated[str, typer.Option(help="What its rows are called; default: the run's uid.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the kept steps of a relaxation as a table; a row for each, its terms and order parameters in columns.
+
+    Example: fieldgraph coord export 0199f3a0-… --csv trail.csv
+    """
+    result = run(_export(run_uid, csv, run_id or run_uid))
+    emit(result, as_json=as_json, text=f"wrote {result['path']} ({result['rows']} steps)")
+
+
+def budget(
+    source: Annotated[str, typer.Argument(metavar="RUN", help="A relaxation's run, or a table that `export` wrote.")],
+    metric: Annotated[Metric, typer.Option(help="What to draw of each term.")] = Metric.ENERGY,
+    smooth: Annotated[int, typer.Option(min=1, help="Mean over so many kept steps.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where to write the picture (.png).")] = Path("budget.png"),
+    as_json: JsonOption = False,
+) -> None:
+    """Draw what each term of the energy had, or how hard it pulled, along a relaxation.
+
+    Example: fieldgraph coord budget 0199f3a0-… --metric gradient --smooth 5 --out budget.png
+    """
+    result = run(_budget(source, metric, smooth, out))
+    emit(
+        result, as_json=as_json, text=f"wrote {result['path']} ({result['steps']} steps, {len(result['terms'])} terms)"
+    )
+
+
+async def _export(uid: str, path: Path, run_id: str) -> dict[str, Any]:
+    async with opened() as services:
+        result = await _result(services, uid)
+        steps = await _steps(services, uid)
+    rows = rows_of(run_id, steps, terms=result.terms or [], keys=result.keys or [])
+    write_table(path, rows)
+    return {"path": str(path), "rows": len(rows), "columns": list(rows[0])}
+
+
+async def _budget(source: str, metric: Metric, smooth: int, out: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from nvp.pictures.files import write_png
+    from nvp.pictures.term_budget import METRICS, budget_of, term_budget_figure
+
+    name, trail = await _trail(source)
+    drawn = budget_of(np.array(trail.energies), np.array(trail.norms), metric.value)
+    made = term_budget_figure(
+        np.array(trail.index),
+        np.array(trail.energy),
+        drawn,
+        names=trail.terms,
+        metric=metric.value,
+        smooth=smooth,
+        title=f"{name}: {METRICS[metric.value]}",
+    )
+    write_png(out, made)
+    last = dict(zip(trail.terms, drawn[-1].tolist(), strict=True))
+    return {"path": str(out), "steps": len(trail.index), "metric": metric.value, "terms": trail.terms, "last": last}
+
+
+async def _trail(source: str) -> tuple[str, TermTrail]:
+    """Of a table, which needs no database, or of a run."""
+    if source.endswith(".csv"):
+        return Path(source).stem, read_table(Path(source))
+    async with opened() as services:
+        result = await _result(services, source)
+        return result.graph_name or source, terms_of(await _steps(services, source), result.terms or [])
