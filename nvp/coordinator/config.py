@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nvp.errors import FieldError
 
 NOISE_SHAPES = ("plain", "precision", "metric")
+ADAPTERS = ("none", "norm_balance", "gradnorm", "gspo", "phase", "small_gain", "closed_form", "random_buckets")
 MODES = ("gradient", "coordinate", "adaptive", "splitting", "admm", "newton", "lbfgs", "mirror")
 
 
@@ -61,6 +62,8 @@ class RelaxConfig:
     homotopy_backoff: bool = True
     # hold all couplings so low that the curvature of the box is bounded by this
     coupling_cap: float | None = None
+    # what gives the terms new weights after each step (see `adapters`); none: they stay as they are configured
+    adapter: str = "none"
     # bring a term that pulls more than `max_term_norm_ratio` times the target down to it, its weight within bounds
     auto_balance: bool = False
     term_norm_target: float = 1.0
@@ -90,6 +93,8 @@ class RelaxConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise _bad(f"a mode out of {', '.join(MODES)}", self.mode)
+        if self.adapter not in ADAPTERS:
+            raise _bad(f"an adapter out of {', '.join(ADAPTERS)}", self.adapter)
         if self.noise_shape not in NOISE_SHAPES:
             raise _bad(f"a noise_shape out of {', '.join(NOISE_SHAPES)}", self.noise_shape)
         for said, names, fits in _RANGES:

@@ -13,6 +13,7 @@ from jax import Array
 
 from nvp.coordinator import bounds
 from nvp.coordinator.adapters.adapter import Adapter
+from nvp.coordinator.adapters.registry import adapter_of
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.descent import State, Status, descend
@@ -56,13 +57,14 @@ def relax(
     """Relax a graph from `eta0`, (n,) or a batch (b, n); by default from the middle of the box.
 
     `weights` (b, terms) gives each member of a batch weights of its own, in the order of `graph.terms`. A batch is
-    relaxed as one array program, and divided over the devices there are if its size allows. An `adapter` gives the
-    terms new weights after each step, beginning with these. Only `active` modules, (n,) of truth values, move; by
-    default all.
+    relaxed as one array program, and divided over the devices there are if its size allows. An `adapter`, by default
+    the one that the configuration names, gives the terms new weights after each step, beginning with these. Only
+    `active` modules, (n,) of truth values, move; by default all.
     """
     problem = prepare(graph, config, active=active)
     padded = padded_start(graph, np.full(len(graph.modules), 0.5) if eta0 is None else eta0, problem.size)
     given = np.asarray(problem.weights if weights is None else weights, np.float64)
+    adapter = adapter or adapter_of(config.adapter, graph)
     found = run(problem, config, key, padded, given, layout=layout(problem, config), adapter=adapter)
     relaxation = cut(found, len(graph.modules))
     if config.assert_monotonic:
