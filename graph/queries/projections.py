@@ -31,7 +31,7 @@ MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.
   best_checkpoint_uid: node.best_checkpoint, .name, .architecture, .config_json, .rng_seed, .code_version,
   .recipe, .data_digest, .parameter_count, .created_at}"""
 
-CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity,
+CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity, .removed_at,
   .metrics_json, .created_at}"""
 
 EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fidelity, .learning_rate,
