@@ -65,6 +65,9 @@ class Checkpoint(Identified):
     val_fidelity: float | None
     metrics: JSON
     created_at: datetime
+    removed_at: datetime | None = strawberry.field(
+        description="When its files were removed: others of its training validated better, and nothing refers to it."
+    )
 
     @strawberry.field
     async def model(self, info: Info) -> Model | None:

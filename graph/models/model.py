@@ -31,6 +31,8 @@ class Checkpoint(AsyncStructuredNode):
     val_fidelity = FloatProperty()
     metrics_json = StringProperty(required=True)
     created_at = DateTimeNeo4jFormatProperty(required=True)
+    # when its files were removed: others of its training validated better, and nothing refers to it
+    removed_at = DateTimeNeo4jFormatProperty()
 
     of_model = AsyncRelationshipFrom("Model", "HAS_CHECKPOINT", cardinality=AsyncOne)
     derived_from = AsyncRelationshipTo("Checkpoint", "WAS_DERIVED_FROM", cardinality=AsyncZeroOrOne)

@@ -169,7 +169,7 @@ RETURN e {.uid, .uri, .sha256, .spread_uri, .spread_sha256} AS file ORDER BY e.u
 """
 
 CHECKPOINTS: LiteralString = """
-MATCH (c:Checkpoint) WHERE c.uid > $after
+MATCH (c:Checkpoint) WHERE c.uid > $after AND c.removed_at IS NULL
 RETURN {uid: c.uid, uri: c.uri, sha256: null} AS file ORDER BY c.uid LIMIT $limit
 """
 

@@ -97,9 +97,13 @@ async def submit(
         if created["uid"] == parameters["uid"]:
             links = [{"uid": uid, "role": role} for uid, role in inputs]
             result = await tx.run(_USE, uid=parameters["uid"], inputs=links)
-            missing = [record["uid"] async for record in result if not record["found"]]
-            if missing:
-                raise NotFound("input", missing[0], next_step="Ingest or train it first.")
+            records = [record async for record in result]
+            for record in records:
+                if not record["found"]:
+                    raise NotFound("input", record["uid"], next_step="Ingest or train it first.")
+                if record["removed"]:
+                    again = "Use a later checkpoint of its model: its files were removed when better ones were there."
+                    raise NotFound("files of Checkpoint", record["uid"], next_step=again)
         row = await (await tx.run(_GET, uid=created["uid"])).single(strict=True)
         return _run(row.data())
 
@@ -310,7 +314,7 @@ OPTIONAL MATCH (domain:Domain {name: input.uid})
 OPTIONAL MATCH (coupling:CouplingGraph {uid: input.uid})
 WITH r, input, coalesce(sequence, split, model, checkpoint, snapshot, domain, coupling) AS used
 FOREACH (node IN CASE WHEN used IS NULL THEN [] ELSE [used] END | MERGE (r)-[:USED {role: input.role}]->(node))
-RETURN input.uid AS uid, used IS NOT NULL AS found
+RETURN input.uid AS uid, used IS NOT NULL AS found, used.removed_at IS NOT NULL AS removed
 """
 
 _GET: LiteralString = "MATCH (r:Run {uid: $uid})" + _ROW + "LIMIT 1"

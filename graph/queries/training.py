@@ -168,6 +168,21 @@ async def record_checkpoint(
     return uid
 
 
+async def retire(gateway: Gateway, lease: Lease, *, model: str, keep: int) -> list[str]:
+    """Give up what this run's checkpoints have superseded, but for the last `keep`; the uris of all that were given up.
+
+    A checkpoint that a prediction, an evaluation or a run refers to, or that the model names its best, stays. Files
+    are removed afterwards; whoever is interrupted in that gets the same uris again. Raises LeaseLost.
+    """
+
+    async def work(tx: AsyncManagedTransaction) -> list[str]:
+        await fence(tx, lease)
+        result = await tx.run(_RETIRE, run=lease.run, model=model, spared=keep + 1)
+        return [record["uri"] async for record in result]
+
+    return await gateway.transact(work)
+
+
 async def finish_model(gateway: Gateway, lease: Lease, *, model: str, best_checkpoint: str) -> None:
     """Say which checkpoint validated best. Raises LeaseLost, and NotFound where the model has no such checkpoint."""
 
@@ -245,6 +260,7 @@ MATCH (m:Model {uid: $model})
 MERGE (c:Checkpoint {uid: $uid})
 ON CREATE SET c += $properties, c.created_at = datetime()
 SET c.uri = $uri
+REMOVE c.removed_at
 MERGE (m)-[:HAS_CHECKPOINT]->(c)
 MERGE (c)-[:WAS_GENERATED_BY]->(r)
 WITH m, c
@@ -255,6 +271,24 @@ CALL (m, c) {
   CREATE (c)-[:WAS_DERIVED_FROM]->(earlier)
 }
 RETURN c.uid AS uid
+"""
+
+# the property is set before anybody looks for references: who wants to refer to the node waits for its lock, or was
+# there before
+_RETIRE: LiteralString = """
+MATCH (m:Model {uid: $model})
+CALL (m) {
+  MATCH (m)-[:HAS_CHECKPOINT]->(c:Checkpoint)-[:WAS_GENERATED_BY]->(:Run {uid: $run})
+  WITH m, c ORDER BY c.step DESC, c.created_at DESC SKIP $spared
+  WITH m, c WHERE c.removed_at IS NULL AND c.uid <> coalesce(m.best_checkpoint, '')
+  SET c.removed_at = datetime()
+  WITH c WHERE EXISTS {(c)<-[:BY|SCORES|USED]-()}
+  REMOVE c.removed_at
+  RETURN count(*) AS needed
+}
+MATCH (m)-[:HAS_CHECKPOINT]->(c:Checkpoint)-[:WAS_GENERATED_BY]->(:Run {uid: $run})
+WHERE c.removed_at IS NOT NULL
+RETURN c.uri AS uri ORDER BY c.step LIMIT 1000
 """
 
 _FINISH_MODEL: LiteralString = """

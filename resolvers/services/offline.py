@@ -30,7 +30,8 @@ from graph.queries.splits import Role
 from nvp.atlas.series import Series
 from nvp.errors import FieldError
 from nvp.training.data import TrainingData
-from nvp.training.events import Begun, EpochDone, Finished, TrainingEvent
+from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, TrainingEvent
+from nvp.training.retention import prune
 from resolvers.services.bundle import (
     CHECKPOINT,
     CONFIG,
@@ -51,7 +52,7 @@ from resolvers.services.submission import (
     split_name,
     training_config,
 )
-from resolvers.services.training import begin, model_name
+from resolvers.services.training import begin, kept, model_name
 from resolvers.services.version import code_version
 
 PACKAGES = ("fieldgraph", "jax", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -141,10 +142,12 @@ class OfflineTraining:
                     begun = event
                 case EpochDone():
                     account.add(event)
+                case CheckpointSaved():
+                    prune(work, kept(self.config))
                 case Finished():
                     assert begun is not None  # the first event of every training
                     ended = {
-                        "path": event.path.name,
+                        "path": event.path.relative_to(work).as_posix(),
                         "step": event.step,
                         "epoch": event.epoch,
                         "sha256": event.sha256,

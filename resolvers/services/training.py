@@ -6,6 +6,8 @@ same run goes on from the last checkpoint, and repeats in the graph only what is
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -59,6 +61,8 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         await task.report(run.progress, "compiling")
     while (event := await task.advance(events)) is not None:
         await _record(services, task, model, event)
+        if isinstance(event, CheckpointSaved):
+            await _remove_superseded(services, task, model, directory, keep=kept(config))
 
 
 def begin(
@@ -84,6 +88,11 @@ def begin(
         "seconds": config["seconds"],
     }
     return train(TrainingConfig(**fitted(TrainingConfig, given)), data, directory=directory, resume=True)
+
+
+def kept(config: Mapping[str, Any]) -> int:
+    """How many superseded checkpoints stay beside the best."""
+    return int(config.get("settings", {}).get("keep", TrainingConfig().keep))
 
 
 def model_name(config: Mapping[str, Any]) -> str:
@@ -119,6 +128,14 @@ async def _checkpoint(services: Services, task: Task, model: str, event: Checkpo
         sha256=event.sha256,
         metrics={"val_fidelity": event.val_fidelity},
     )
+
+
+async def _remove_superseded(services: Services, task: Task, model: str, directory: Path, *, keep: int) -> None:
+    """The graph gives them up first: a file that is missing is then no loss."""
+    for uri in await training.retire(services.gateway, task.lease, model=model, keep=keep):
+        path = services.store.root / uri
+        if directory in path.parents:
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
 
 def said(event: Progress) -> str:

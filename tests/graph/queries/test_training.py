@@ -6,7 +6,7 @@ import pytest
 
 from graph.errors import NotFound
 from graph.gateway import Gateway
-from graph.queries import runs, training
+from graph.queries import audit, runs, training
 from graph.queries.leases import Lease, LeaseLost
 from tests.graph.queries import builders
 
@@ -75,6 +75,39 @@ async def test_an_attempt_that_repeats_an_epoch_replaces_it(gateway: Gateway) ->
     assert (row["epoch"]["epoch"], row["epoch"]["val_fidelity"]) == (1, 0.2)
     assert "train_loss" not in row["epoch"]
     assert row["epoch"]["metrics_json"] == '{"spread":0.1,"train_loss":null,"val_fidelity":0.2}'
+
+
+async def test_superseded_checkpoints_are_given_up_but_for_those_that_are_needed(gateway: Gateway) -> None:
+    lease, _, first = await builders.trained(gateway)
+    model = (await training.checkpoint(gateway, first)).model.uid
+
+    async def record(step: int, lease: Lease = lease) -> str:
+        uri, sha256 = f"checkpoints/{step}", builders.sha("weights", step)
+        return await training.record_checkpoint(
+            gateway, lease, model=model, step=step, epoch=step, uri=uri, sha256=sha256, metrics={}
+        )
+
+    found = {1: first, **{step: await record(step) for step in range(2, 8)}}
+    other = (await builders.started(gateway)).lease
+    await record(0, other)  # another run's is not ours to give up
+    await builders.submit(gateway, kind="evaluation", inputs=[(found[2], "checkpoint")])
+    await gateway.write("MATCH (c {uid: $uid}) CREATE (:Evaluation {uid: 'e'})-[:SCORES]->(c)", uid=found[3])
+    await gateway.write("MATCH (c {uid: $uid}) CREATE (:Prediction {uid: 'p'})-[:BY]->(c)", uid=found[4])
+    # 7 is the best, 6 and 5 were it before
+    assert await training.retire(gateway, lease, model=model, keep=2) == ["checkpoints/1"]
+    # whoever was interrupted in removing the files is told again
+    assert await training.retire(gateway, lease, model=model, keep=1) == ["checkpoints/1", "checkpoints/5"]
+    await training.finish_model(gateway, lease, model=model, best_checkpoint=found[6])
+    assert await training.retire(gateway, lease, model=model, keep=0) == ["checkpoints/1", "checkpoints/5"]
+    files = {node.uri async for label, node in audit.files(gateway) if label == "Checkpoint"}
+    assert files == {f"checkpoints/{step}" for step in (0, 2, 3, 4, 6, 7)}
+    with pytest.raises(NotFound, match="files of Checkpoint"):
+        await builders.submit(gateway, kind="evaluation", inputs=[(found[5], "checkpoint")])
+    # the same parameters again have files again
+    await record(5)
+    await builders.submit(gateway, kind="evaluation", inputs=[(found[5], "checkpoint")])
+    with pytest.raises(LeaseLost):
+        await training.retire(gateway, Lease(lease.run, "another's"), model=model, keep=0)
 
 
 async def test_nothing_is_written_without_the_lease(gateway: Gateway) -> None:

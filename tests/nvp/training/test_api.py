@@ -76,6 +76,16 @@ def test_a_checkpoint_brings_back_state_and_history_bit_for_bit(tmp_path: Path) 
         other.load_checkpoint(path)
 
 
+def test_what_was_superseded_is_removed_but_for_the_last(tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=6, keep=1, checkpoint_seconds=1e-9)
+    hand = Trainer(config, directory=tmp_path)
+    scores = [metrics.fidelity for metrics in hand.train(TRAIN, VAL)]
+    assert sum(score == max(scores[: at + 1]) for at, score in enumerate(scores)) > 2
+    left = sorted(tmp_path.glob("best-*"))
+    assert len(left) == 2
+    assert left[-1] == hand.path
+
+
 def test_sequences_as_arrays_and_pairs() -> None:
     made = prepare_training_data(TRAIN)
     assert made.energy.shape == (3, 8, 16, 16)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,10 @@ import pytest
 from graph.errors import GraphError
 from graph.queries import evaluation, prediction, runs, timeline, training
 from graph.queries.training import ModelRow
+from nvp.training.events import Begun, CheckpointSaved, Finished, TrainingEvent
 from resolvers.services import prediction as predicting
+from resolvers.services import training as executing
+from resolvers.services.audit import audit_graph
 from resolvers.services.context import Services
 from resolvers.services.loading import load
 from resolvers.services.submission import (
@@ -57,6 +63,31 @@ async def test_training_writes_model_epoch_and_checkpoint(services: Services) ->
     assert (services.store.root / checkpoint.uri / "config.json").is_file()
     epochs = await services.gateway.read("MATCH (:TrainingRun)-[:EPOCH]->(e) RETURN e.val_fidelity AS f LIMIT 9")
     assert [row["f"] for row in epochs] == [checkpoint.val_fidelity]
+
+
+async def test_superseded_checkpoints_lose_their_files_unless_something_refers_to_them(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events(config: Any, seed: int, data: Any, directory: Path, **_: Any) -> Iterator[TrainingEvent]:
+        yield Begun(config={"kind": "nvp"}, parameters=1)
+        for step in range(1, 6):
+            path = directory / f"best-{step}"
+            path.mkdir(parents=True)
+            facts: dict[str, Any] = {"step": step, "epoch": step, "val_fidelity": 0.1 * step, "sha256": f"{step:064}"}
+            yield CheckpointSaved(path=path, **facts)
+        yield Finished(path=path, **facts, seconds=1.0, reason="epochs")
+
+    monkeypatch.setattr(executing, "begin", events)
+    await ingest_carried(services, sequences=3)
+    asked = TrainingRequest(domain="fluid_dynamics", settings={"keep": 1})
+    run = await worked(services, await submit_training(services, asked))
+    left = sorted(path.name for path in (services.store.root / "runs" / run.uid).iterdir())
+    assert left == ["best-4", "best-5"]
+    found = await audit_graph(services)
+    assert found.counts() == {}
+    model = await training.model_of_run(services.gateway, run.uid)
+    assert model is not None
+    assert len(await training.checkpoints(services.gateway, model.uid)) == 5
 
 
 async def test_training_again_is_the_same_model(services: Services) -> None:
