@@ -44,6 +44,7 @@ app.command()(bench_nvp.apebench)
 app.command()(bench_nvp.literal)
 app.command(cls=bench_coord.Several)(bench_coord.coord)
 app.command(cls=bench_coord.Several)(bench_coord.df90)
+app.command()(bench_coord.amortiser)
 
 
 @app.command()

@@ -109,3 +109,31 @@ def df90(
         for row in found["results"]
     ]
     emit({"name": "df90", **where, **found}, as_json=as_json, text="\n".join(rows))
+
+
+def amortiser(
+    kind: Annotated[str, typer.Option(help="Random graphs: convex or rugged.")] = "convex",
+    modules: Annotated[int, typer.Option(min=4, help="Modules of the graphs that it learns from.")] = 16,
+    graphs: Annotated[int, typer.Option(min=2, help="Graphs that it learns from.")] = 64,
+    held_out: Annotated[int, typer.Option(min=4, help="Graphs that it is judged on.")] = 64,
+    seed: SeedOption = 0,
+    quick: QuickOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Steps that a learnt first state saves on graphs it has not seen; exit code 1 where it saves none.
+
+    Example: fieldgraph bench amortiser --held-out 64 --json
+    """
+    from dataclasses import replace
+
+    from nvp.coordinator.scenarios import KINDS
+    from resolvers.benches import coord_amortiser as bench
+
+    if kind not in KINDS:
+        fail(
+            FieldError("BAD_CONFIG", f"expected a kind out of {', '.join(KINDS)}, got {kind!r}.", next_step="Name it.")
+        )
+    config = bench.AmortiserConfig(kind=kind, modules=modules, graphs=graphs, held_out=held_out, seed=seed)
+    if quick:
+        config = replace(bench.QUICK, kind=kind, seed=seed)
+    measured("amortiser", lambda progress: bench.bench_amortiser(config, progress), as_json=as_json)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from nvp.coordinator.problem import build
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.scenarios import baseline, random_graph
-from resolvers.benches import coord
+from resolvers.benches import coord, coord_amortiser
 from resolvers.benches.coord_df90 import df90
 from resolvers.benches.coord_peers import lbfgsb, numpy_value_and_grad
 from resolvers.cli.bench import app
@@ -77,3 +77,20 @@ def test_options_take_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked["variants"] == ("armijo",)
     assert json.loads(result.stdout)["name"] == "df90"
     assert CliRunner().invoke(app, ["df90", "--scenario", "sparse"]).exit_code == 2
+
+
+def test_a_learnt_start_is_judged_by_graphs_it_has_not_seen() -> None:
+    found = coord_amortiser.bench_amortiser(coord_amortiser.QUICK)
+    starts, saved = found["results"]["starts"], found["results"]["saved"]
+    assert starts.keys() == {"proposed", "zero", "random", "middle"}
+    for name, row in saved.items():
+        # the proposer's own rounds are counted
+        assert row["steps"]["mean"] == pytest.approx(
+            starts[name]["steps"]["mean"] - starts["proposed"]["steps"]["mean"]
+        )
+        assert row["steps"]["ci95"][0] <= row["steps"]["mean"] <= row["steps"]["ci95"][1]
+    first, last = found["training"]["loss"]
+    assert last < first
+    assert starts["proposed"]["initial_energy"] < starts["zero"]["initial_energy"]
+    # convex: all ends are the same
+    assert starts["proposed"]["energy"] == pytest.approx(starts["random"]["energy"], abs=1e-6)
