@@ -2,23 +2,26 @@
 
     {"modules": [{"key": "a", "kind": "landau", "params": {"a": -1.0}}, …],
      "couplings": [{"kind": "quadratic", "from": "a", "to": "b", "params": {"weight": 0.5}}, …],
-     "weights": {}, "deltas": {}, "gamma": 0.0, "tau": 0.0, "allow_missing_delta": false}
+     "weights": {}, "deltas": {}, "gamma": 0.0, "tau": 0.0, "budget": null, "allow_missing_delta": false}
 
 Only what differs from a kind's defaults need be there. `normal` brings a description into its one form: modules by key,
-couplings by their ends, so that equal graphs have equal digests however they were drawn. No JAX.
+couplings by their ends, words and counts of evidence (`beliefs`) as what they stand for, so that equal graphs have
+equal digests however they were drawn. `cost` and `budget` are for `gating`: no energy has them. No JAX.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from nvp.coordinator.beliefs import informed, spelled
 from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
 from nvp.errors import FieldError
 
-_WHOLE = ("modules", "couplings", "weights", "deltas", "gamma", "tau", "allow_missing_delta")
-_MODULE = ("key", "kind", "params", "term")
+_WHOLE = ("modules", "couplings", "weights", "deltas", "gamma", "tau", "budget", "allow_missing_delta")
+_MODULE = ("key", "kind", "params", "term", "cost")
 _COUPLING = ("kind", "from", "to", "params", "delta", "term")
 
 
@@ -34,6 +37,7 @@ def normal(description: Mapping[str, Any]) -> dict[str, Any]:
         "deltas": dict(sorted(_mapping(description, "deltas").items())),
         "gamma": description.get("gamma", 0.0),
         "tau": description.get("tau", 0.0),
+        "budget": _amount("budget", description.get("budget")),
         "allow_missing_delta": bool(description.get("allow_missing_delta", False)),
     }
     graph_of(whole)
@@ -77,25 +81,30 @@ def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
 def _module(values: Any, number: int) -> dict[str, Any]:
     name = f"module {number}"
     _named(values, _MODULE, name)
-    return {
+    module = {
         "key": _text(values, "key", name),
         "kind": _text(values, "kind", name),
-        "params": dict(sorted(_mapping(values, "params").items())),
+        "params": _mapping(values, "params"),
         "term": values.get("term") or "",
+        "cost": _amount(f"cost of {name}", values.get("cost")) or 0.0,
     }
+    module = informed(module)
+    return {**module, "params": dict(sorted(module["params"].items()))}
 
 
 def _coupling(values: Any, number: int) -> dict[str, Any]:
     name = f"coupling {number}"
     _named(values, _COUPLING, name)
-    return {
+    coupling = {
         "kind": _text(values, "kind", name),
         "from": _text(values, "from", name),
         "to": _text(values, "to", name),
-        "params": dict(sorted(_mapping(values, "params").items())),
+        "params": _mapping(values, "params"),
         "delta": values.get("delta") or "",
         "term": values.get("term") or "",
     }
+    coupling = spelled(coupling)
+    return {**coupling, "params": dict(sorted(coupling["params"].items()))}
 
 
 def _place(places: Mapping[str, int], coupling: Mapping[str, Any], end: str) -> int:
@@ -126,6 +135,15 @@ def _real(name: str, value: Any) -> float:
             "NONFINITE", f"expected a finite number, got {value!r} for {name}.", next_step="Give a number."
         )
     return float(value)
+
+
+def _amount(name: str, value: Any) -> float | None:
+    """A number of at least 0, or None where there is none."""
+    if value is None:
+        return None
+    if (real := _real(name, value)) < 0 or not math.isfinite(real):
+        raise FieldError("BAD_PARAMETER", f"expected {name} >= 0 and finite, got {value}.", next_step="Correct it.")
+    return real
 
 
 def _named(values: Any, known: tuple[str, ...], name: str) -> None:

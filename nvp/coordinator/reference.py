@@ -57,6 +57,11 @@ def reference_shares(graph: CouplingGraph, eta: Any) -> np.ndarray:
 
 def reference_curvature(graph: CouplingGraph) -> float:
     """L ≥ λ_max(∇²F) all over the box, by Gershgorin's rows; infinite where a slope jumps or is vertical."""
+    return float(reference_rows(graph).max())
+
+
+def reference_rows(graph: CouplingGraph) -> np.ndarray:
+    """Gershgorin's row of each module: the largest sum of |∇²F| in it anywhere in the box."""
     rows = np.zeros(len(graph.modules))
     for number, module in enumerate(graph.modules):
         rows[number] += graph.weights.get(module.term_id, 1.0) * bend_of(module)
@@ -66,7 +71,7 @@ def reference_curvature(graph: CouplingGraph) -> float:
             at_i, at_j = bends_between(coupling, graph.deltas.get(coupling.delta, 0.0))
             rows[coupling.i] += weight * at_i
             rows[coupling.j] += weight * at_j
-    return float(rows.max())
+    return rows
 
 
 def local(module: Module, eta: float) -> tuple[float, float]:

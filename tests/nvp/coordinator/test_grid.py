@@ -1,0 +1,82 @@
+"""Grids: which number each path names, in which order the points come, and what is no path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nvp.coordinator.description import normal
+from nvp.coordinator.grid import Axis, points
+from nvp.errors import FieldError
+
+DESCRIPTION = normal(
+    {
+        "modules": [
+            {"key": "a.1", "kind": "gating", "params": {"a": 0.2}},
+            {"key": "b", "kind": "gating"},
+        ],
+        "couplings": [
+            {"kind": "quadratic", "from": "a.1", "to": "b", "params": {"weight": 0.7}},
+            {"kind": "gate_benefit", "from": "b", "to": "a.1", "delta": "d"},
+        ],
+        "deltas": {"d": 0.1},
+    }
+)
+START = {"a.1": 0.5, "b": 0.5}
+
+
+def test_points_come_in_order_and_change_one_number_each() -> None:
+    axes = [Axis(path="deltas.d", values=(0.0, 0.2)), Axis(path="start.a.1", values=(0.1, 0.3, 0.9))]
+    made = points(DESCRIPTION, START, axes)
+    assert [point.at for point in made] == [(d, s) for d in (0.0, 0.2) for s in (0.1, 0.3, 0.9)]
+    assert [point.description["deltas"]["d"] for point in made] == [0.0] * 3 + [0.2] * 3
+    assert [point.start for point in made][:3] == [{"a.1": s, "b": 0.5} for s in (0.1, 0.3, 0.9)]
+    assert (DESCRIPTION["deltas"], START) == ({"d": 0.1}, {"a.1": 0.5, "b": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("gamma", lambda d: d["gamma"]),
+        ("weights.coup:quadratic", lambda d: d["weights"]["coup:quadratic"]),
+        ("modules.a.1.net", lambda d: d["modules"][0]["params"]["net"]),
+        ("couplings.a.1>b.weight", lambda d: d["couplings"][0]["params"]["weight"]),
+        ("couplings.b>a.1.weight", lambda d: d["couplings"][1]["params"]["weight"]),
+    ],
+)
+def test_a_path_names_a_number(path: str, where: Any) -> None:
+    (point,) = points(DESCRIPTION, START, [Axis(path=path, values=(0.25,))])
+    assert where(point.description) == 0.25
+    changed = {name for name, value in point.description.items() if value != DESCRIPTION[name]}
+    assert changed == {path.partition(".")[0]}
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "code"),
+    [
+        ("deltas.none", (1.0,), "BAD_GRID"),
+        ("modules.a.1", (1.0,), "BAD_GRID"),
+        ("modules.z.net", (1.0,), "BAD_GRID"),
+        ("couplings.a.1>a.1.weight", (1.0,), "BAD_GRID"),
+        ("nothing", (1.0,), "BAD_GRID"),
+        ("tau", (1.0,), "BAD_GRID"),
+        ("modules.b.nett", (1.0,), "BAD_PARAMETER"),
+        ("couplings.a.1>b.weight", (-1.0,), "BAD_PARAMETER"),
+        ("start.b", (1.5,), "BAD_STATE"),
+        ("weights.coup:none", (1.0,), "UNKNOWN_TERM"),
+        ("gamma", (float("nan"),), "NONFINITE"),
+        ("gamma", (), "NONFINITE"),
+    ],
+)
+def test_what_is_no_grid_is_told(path: str, values: tuple[float, ...], code: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        points(DESCRIPTION, START, [Axis(path=path, values=values)])
+    assert caught.value.code == code
+
+
+def test_an_axis_is_named_once() -> None:
+    with pytest.raises(FieldError, match="another number"):
+        points(DESCRIPTION, START, [Axis(path="gamma", values=(1.0,))] * 2)
+    with pytest.raises(FieldError, match="another number"):
+        points(DESCRIPTION, START, [])
