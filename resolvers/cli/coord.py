@@ -8,7 +8,7 @@ import typer
 
 from nvp.coordinator.config import MODES
 from nvp.errors import FieldError
-from resolvers.cli import coord_experiments, coupling, coupling_trail
+from resolvers.cli import coord_experiments, coupling, coupling_runs, coupling_trail
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail
 
@@ -27,6 +27,9 @@ app.command()(coupling.show)
 app.command()(coupling.relax)
 app.command()(coupling.replay)
 app.command()(coupling.plot)
+app.command()(coupling_runs.sweep)
+app.command()(coupling_runs.expand)
+app.command()(coupling_runs.events)
 app.command()(coupling_trail.export)
 app.command()(coupling_trail.budget)
 coord_experiments.register(app)

@@ -42,6 +42,10 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "chain": settings.ChainConfig,
     "maps": settings.MapsConfig,
     "closed-gates": settings.ClosedGatesConfig,
+    "reactivity": settings.ReactivityConfig,
+    "attention": settings.AttentionConfig,
+    "bases": settings.BasesConfig,
+    "adapters": settings.AdaptersConfig,
 }
 
 # options that all experiments have beside their settings

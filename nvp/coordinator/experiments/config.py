@@ -233,3 +233,70 @@ class ClosedGatesConfig(ExperimentConfig):
     """
 
     quick: ClassVar[Mapping[str, Any]] = {"trials": 6}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptersConfig(ExperimentConfig):
+    """Does adapting the weights of the terms find states of less energy, judged by weights of 1?
+
+    Example: fieldgraph coord adapters --trials 60 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 4, "steps": 8, "updates": 20, "repeats": 1, "scenarios": 1}
+
+    trials: int = setting(60, "Random starts and configured weights, the same for every arm.", least=2)
+    steps: int = setting(60, "Most steps of a relaxation.", least=1)
+    spread: float = setting(3.0, "Configured weights lie between 1/spread and spread.", least=1)
+    count: int = setting(16, "Modules of the larger graphs.", least=3)
+    scenarios: int = setting(3, "How many of baseline, dense and rugged.", least=1)
+    updates: int = setting(200, "Of the policy that is taught alone.", least=20)
+    repeats: int = setting(5, "Timed runs after the one that compiles; their median counts.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactivityConfig(ExperimentConfig):
+    """How fast and how strongly do gates answer when their benefit jumps?
+
+    Example: fieldgraph coord reactivity --steps 60 --plot reactivity.png
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 4}
+
+    trials: int = setting(48, "Gates; each is met by every lever.", least=2)
+    steps: int = setting(60, "Most steps of a relaxation.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionConfig(ExperimentConfig):
+    """Does a penalty on uneven attention help what it learns?
+
+    Example: fieldgraph coord attention --strengths 0 --strengths 0.1 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 2, "steps": 5}
+
+    trials: int = setting(12, "Networks; each is trained with every strength.", least=2)
+    strengths: tuple[float, ...] = setting((0.0, 0.05, 0.1, 1.0), "λ, from 0 to 1; may be repeated.", least=0)
+    steps: int = setting(200, "Steps of Adam.", least=1)
+
+    def __post_init__(self) -> None:
+        ExperimentConfig.__post_init__(self)
+        if len(self.strengths) < 2 or list(self.strengths) != sorted(set(self.strengths)) or self.strengths[-1] > 1:
+            raise refused("at least two strengths, rising, up to 1", self.strengths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasesConfig(ExperimentConfig):
+    """Does an orthogonal basis make a polynomial relax or fit better?
+
+    Example: fieldgraph coord bases --degree 8 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 4, "samples": 40}
+
+    trials: int = setting(64, "Functions; each is written in every basis.", least=2)
+    degree: int = setting(4, "Of the polynomials.", least=3)
+    samples: int = setting(200, "Values that coefficients are fitted to.", least=20)
+    noise: float = setting(0.1, "Standard deviation of what lies on each.", least=0)
+    steps: int = setting(15, "Most steps of a relaxation.", least=1)
+    fit_steps: int = setting(200, "Steps of descent on the coefficients.", least=1)
