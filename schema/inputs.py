@@ -17,6 +17,7 @@ class ModelSize(Enum):
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
+    LITERAL = "literal"
 
 
 @strawberry.enum(description="How sequences are divided into train, val and test.")

@@ -14,7 +14,7 @@ from nvp.dynamics.domain import Boundary, DomainSpec
 from nvp.errors import FieldError
 from nvp.model.own_motion import OwnMotion, detect
 
-Size = Literal["tiny", "small", "base"]
+Size = Literal["tiny", "small", "base", "literal"]
 Compute = Literal["float32", "bfloat16"]
 
 # context fields with a meaning of their own: velocity (x, y) in cells per unit time, and source Q per unit time

@@ -29,6 +29,7 @@ from nvp.atlas.series import SIDE, Series
 from nvp.dynamics.domain import domain
 from nvp.errors import FieldError
 from nvp.model.config import NVPConfig, Size
+from nvp.model.literal_config import LiteralConfig
 from nvp.model.nvp import NVP
 from nvp.model.statistics import fit_statistics
 from nvp.prediction.forecaster import Forecaster, load_forecaster
@@ -36,13 +37,17 @@ from nvp.training import checkpoint
 from nvp.training.config import TrainingConfig
 from nvp.training.data import Batch, Examples, TrainingData
 from nvp.training.events import CheckpointSaved, EpochDone, Finished
+from nvp.training.literal import first_literal_state
 from nvp.training.loss import Loss
 from nvp.training.metrics import TrainingMetrics, metrics_of
 from nvp.training.retention import prune
 from nvp.training.step import (
+    Descent,
+    NextState,
     Plan,
     TrainState,
     Weights,
+    descent_of,
     first_state,
     forward,
     judge,
@@ -68,10 +73,10 @@ class Trained(NamedTuple):
 class Created(NamedTuple):
     """A network before its first step."""
 
-    graph: nnx.GraphDef[NVP]
+    graph: nnx.GraphDef[Any]
     state: TrainState
-    constants: Weights
-    plan: Plan
+    constants: Any
+    plan: Descent
     learning_rate: float
 
 
@@ -128,9 +133,17 @@ class Trainer:
         """Parameters, optimizer and counters."""
         return self.training.state
 
+    def _goal(self) -> NextState:
+        """The goal of a network; raises `FieldError` for the literal layout."""
+        if not isinstance(goal := self.training.objective.goal, NextState):
+            raise FieldError(
+                "NO_STEPS", "expected a network, got the literal layout.", next_step="Call `train`, which takes both."
+            )
+        return goal
+
     def prepare_batch(self, sequence: Series, indices: Sequence[int], horizon: int = 1) -> Batch:
         """The windows that end at these frames, with what follows; the network takes the gradients itself."""
-        examples = Examples(self.training.model, [sequence])
+        examples = Examples(self._goal().plan.model, [sequence])
         at = {int(t): number for number, (_, t) in enumerate(examples.index)}
         possible = {int(examples.index[number][1]) for number in examples.numbers_for(horizon)}
         if wrong := sorted(set(indices) - possible):
@@ -143,9 +156,11 @@ class Trainer:
 
     def compute_loss(self, params: Weights, batch: Batch, *, training: bool = False) -> tuple[float, dict[str, float]]:
         """The loss of a batch and its terms, unweighted; `training` drops and disturbs as a step does."""
-        one = self.training
-        plan = one.plan if training else replace(one.plan, input_noise=0.0, model=replace(one.model, dropout=0.0))
-        loss = _loss(one.graph, plan, params, one.constants, batch, one.seed, self.state.step)
+        one, goal = self.training, self._goal()
+        plan = goal.plan
+        if not training:
+            plan = replace(plan, input_noise=0.0, model=replace(plan.model, dropout=0.0))
+        loss = _loss(goal.graph, plan, params, one.constants, batch, one.seed, self.state.step)
         return float(loss.total), {name: float(value) for name, value in loss.terms.items()}
 
     def train_step(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, float]]:
@@ -160,7 +175,7 @@ class Trainer:
     def val_step(self, state: TrainState, batch: Batch) -> TrainingMetrics:
         """Metrics of the running mean of the parameters, one step ahead."""
         one = self.training
-        mean = predict_step(one.graph, state.ema, one.constants, batch.inputs).mean
+        mean = predict_step(self._goal().graph, state.ema, one.constants, batch.inputs).mean
         origin = batch.inputs.history[:, -1]
         return metrics_of(np.asarray(mean), np.asarray(batch.truth[:, 0]), np.asarray(origin), one.data.spec)
 
@@ -182,7 +197,7 @@ class Trainer:
         """Go back to a state of the same network; returns its epoch. Raises `FieldError` where the file is damaged."""
         one = self.training
         manifest, arrays = checkpoint.read(path)
-        if manifest.get("kind") != "nvp-trainer" or NVPConfig.from_json(manifest["model"]) != one.model:
+        if manifest.get("kind") != "nvp-trainer" or type(one.model).from_json(manifest["model"]) != one.model:
             raise FieldError(
                 "OTHER_TRAINING",
                 f"expected a state of this network in {path}, got another.",
@@ -223,19 +238,30 @@ def train_nvp(
 
 def create_train_state(
     rng: int | np.random.Generator,
-    config: NVPConfig,
+    config: NVPConfig | LiteralConfig,
     *,
     learning_rate: float = 1e-4,
-    input_shape: tuple[int, int] = (256, 256),
+    input_shape: tuple[int, int] | None = None,
 ) -> Created:
     """A network that has seen no data but unit noise, ready for `train_step`; raises `FieldError`."""
+    if isinstance(config, LiteralConfig):
+        if input_shape not in (None, config.input_shape):
+            raise FieldError(
+                "BAD_SHAPE",
+                f"expected the grid {config.input_shape} that the layout is for, got {input_shape}.",
+                next_step="Leave `input_shape` out.",
+            )
+        descent = descent_of(TrainingConfig(learning_rate=learning_rate, beta2=0.999, ema=0.0))
+        graph, state = first_literal_state(np.random.default_rng(rng), config, descent)
+        return Created(graph, state, (), descent, learning_rate)
+    input_shape = input_shape or (256, 256)
     if any(side % SIDE for side in input_shape) or config.site not in (None, input_shape):
         wanted = f"sides divisible by {SIDE}" if config.site is None else f"the grid {config.site}"
         raise FieldError("BAD_SHAPE", f"expected {wanted}, got {input_shape}.", next_step="Crop or regrid the field.")
     plan = plan_of(TrainingConfig(recipe="seeds", learning_rate=learning_rate, ema=0.0), config)
     network = NVP(config, fit_statistics(config, [_noise(config)]), rng=np.random.default_rng(rng))
-    graph, state, constants = first_state(network, plan)
-    return Created(graph, state, constants, plan, learning_rate)
+    of_network, state, constants = first_state(network, plan)
+    return Created(of_network, state, constants, plan, learning_rate)
 
 
 def prepare_training_data(sequences: Sequence[Series]) -> Prepared:

@@ -68,7 +68,7 @@ class TrainingConfig:
 
     # what decides where the rest is left open: `default`, or `seeds` (Adam 1e-4, MSE and penalties)
     recipe: Recipe = "default"
-    # size of the network: tiny (0.15 M), small (1 M) or base (8.5 M parameters)
+    # size of the network: tiny (0.15 M), small (1 M) or base (8.5 M parameters); or the literal layout on its one grid
     size: Size = "tiny"
     # frames it is given, 1 … 4
     history: int | None = None
@@ -166,6 +166,10 @@ class TrainingConfig:
         """As plain values."""
         return asdict(self)
 
+    def learnt(self) -> dict[str, Any]:
+        """What makes another model of the same data: all but how it is run and written."""
+        return {name: value for name, value in asdict(self).items() if name not in _OPERATION}
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of `to_json`; raises `FieldError` on unknown names."""
@@ -176,6 +180,7 @@ class TrainingConfig:
         return _made(cls, values)
 
 
+_OPERATION = ("checkpoint_seconds", "keep", "tolerated", "tensorboard", "devices", "dispatch")
 _POSITIVE = (
     *("epochs", "seconds", "cpu_seconds", "patience", "batch", "accumulate", "learning_rate", "beta2", "clip"),
     *("unroll", "devices", "dispatch", "validation_windows", "keep", "tolerated"),

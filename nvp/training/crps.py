@@ -67,12 +67,14 @@ class MembersGoal:
     plan: Plan
     members: int
 
-    def __call__(self, params: Weights, constants: Weights, batch: Batch, key: PRNGKeyArray) -> Loss:
+    def __call__(
+        self, params: Weights, statistics: Any, constants: Weights, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Loss, Any]:
         m, inputs = self.members, batch.inputs
         model = nnx.merge(self.graph, params, constants, copy=True)
         rows = Inputs(*(jnp.repeat(values, m, axis=0) for values in inputs))
         noise = jax.random.normal(key, (len(batch.truth) * m, self.plan.model.noise))
-        return crps_loss(model(rows, noise=noise), inputs.history[:, -1], batch.truth[:, 0], m=m)
+        return crps_loss(model(rows, noise=noise), inputs.history[:, -1], batch.truth[:, 0], m=m), statistics
 
 
 class Members:
@@ -96,7 +98,11 @@ class Members:
         """From the parameters of the base."""
         return begun(self._params, self.goal.plan)
 
-    def score(self, params: Weights, constants: Weights, *, batch: int, windows: int) -> Score:
+    def kept(self, state: TrainState) -> Weights:
+        """The running mean of the parameters."""
+        return state.ema
+
+    def score(self, kept: Weights, constants: Weights, *, batch: int, windows: int) -> Score:
         """Pooled fidelity of the mean of `_JUDGED` members; 0 where nothing changes."""
         rng = np.random.default_rng(self.stage.rng_seed)
         examples = self.held_out
@@ -109,17 +115,17 @@ class Members:
             inputs, truth = examples.batch(np.resize(chosen, batch))
             rows = Inputs(*(np.repeat(values, _JUDGED, axis=0) for values in inputs))
             noise = rng.standard_normal((batch * _JUDGED, self.model.noise), np.float32)
-            members = np.asarray(predict_step(self._graph, params, constants, rows, noise).mean, np.float64)
+            members = np.asarray(predict_step(self._graph, kept, constants, rows, noise).mean, np.float64)
             mean = members.reshape(batch, _JUDGED, *truth.shape[1:]).mean(axis=1)
             errors.append(pair_errors(*(values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))))
         pairs = concatenate(errors)
         change = float(pairs.change.sum())
         return Score(fidelity=pooled_fidelity(float(pairs.error.sum()), change) if change > 0 else 0.0)
 
-    def write(self, directory: Path, params: Weights, facts: Mapping[str, Any]) -> str:
+    def write(self, directory: Path, kept: Weights, facts: Mapping[str, Any]) -> str:
         """As `load_model` reads it."""
         said = {**self._of_base, **facts, **self.facts}
-        return checkpoint.write_model(directory, self.model, params, self.constants, said)
+        return checkpoint.write_model(directory, self.model, kept, self.constants, said)
 
 
 def with_noise(

@@ -51,7 +51,9 @@ class DenoisingGoal:
     of_base: nnx.GraphDef[NVP]
     plan: Plan
 
-    def __call__(self, params: Weights, constants: Fixed, batch: Batch, key: PRNGKeyArray) -> Loss:
+    def __call__(
+        self, params: Weights, statistics: Any, constants: Fixed, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Loss, Any]:
         inputs, truth = batch.inputs, batch.truth[:, 0]
         denoiser = nnx.merge(self.of_denoiser, params, constants.constants, copy=True)
         said = nnx.merge(self.of_base, constants.params_of_base, constants.constants_of_base, copy=True)(inputs)
@@ -61,7 +63,7 @@ class DenoisingGoal:
         level = deviation * (jax.random.uniform(of_levels, (len(truth),)) * (ends[1] - ends[0]) + ends[0]) ** RHO
         noise = jax.random.normal(of_noise, truth.shape)
         loss = level_loss(denoiser, residual(said, truth), noise, level, denoiser.conditions(inputs, said))
-        return Loss(loss, {"denoising": loss})
+        return Loss(loss, {"denoising": loss}), statistics
 
 
 class Denoising:
@@ -88,16 +90,20 @@ class Denoising:
         """From a denoiser that knows nothing yet."""
         return begun(self._params, self.goal.plan)
 
-    def score(self, params: Weights, constants: Fixed, *, batch: int, windows: int) -> Score:
+    def kept(self, state: TrainState) -> Weights:
+        """The running mean of the parameters."""
+        return state.ema
+
+    def score(self, kept: Weights, constants: Fixed, *, batch: int, windows: int) -> Score:
         """That of the network, whose means the samples lie around."""
         return Score(fidelity=self._fidelity)
 
-    def write(self, directory: Path, params: Weights, facts: Mapping[str, Any]) -> str:
+    def write(self, directory: Path, kept: Weights, facts: Mapping[str, Any]) -> str:
         """As `load_diffusion` reads it."""
         arrays = (
             checkpoint.arrays_of(self.constants.params_of_base, "params/")
             | checkpoint.arrays_of(self.constants.constants_of_base, "constants/")
-            | checkpoint.arrays_of(params, "denoiser/params/")
+            | checkpoint.arrays_of(kept, "denoiser/params/")
             | checkpoint.arrays_of(self.constants.constants, "denoiser/constants/")
         )
         said: dict[str, Any] = {

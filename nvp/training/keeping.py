@@ -12,12 +12,11 @@ import jax
 import numpy as np
 
 from nvp.errors import FieldError
-from nvp.model.config import NVPConfig
 from nvp.training import checkpoint
 from nvp.training.config import TrainingConfig
 from nvp.training.events import CheckpointSaved
 from nvp.training.objective import Counted, Objective
-from nvp.training.step import TrainState, Weights
+from nvp.training.step import TrainState
 
 
 class Resumed(NamedTuple):
@@ -46,7 +45,7 @@ class Keeper:
     """The directory of one training."""
 
     def __init__(
-        self, directory: Path, config: TrainingConfig, objective: Objective, params: Weights, *, after: Counted
+        self, directory: Path, config: TrainingConfig, objective: Objective, params: Any, *, after: Counted
     ) -> None:
         self.directory, self.config, self.objective, self.after = directory, config, objective, after
         self.best = Best()
@@ -54,7 +53,7 @@ class Keeper:
         # the best checkpoint that is on disk
         self.written: CheckpointSaved | None = None
 
-    def offer(self, params: Weights, *, fidelity: float, epoch: int, step: int, log_scale: float | None = None) -> None:
+    def offer(self, params: Any, *, fidelity: float, epoch: int, step: int, log_scale: float | None = None) -> None:
         """Parameters as they validated; they are kept where they are the best so far."""
         if fidelity > self.best.fidelity:
             self.best = Best(fidelity=fidelity, epoch=epoch, step=step, log_scale=log_scale)
@@ -108,7 +107,8 @@ class Keeper:
         free |= {"checkpoint_seconds": 1.0, "keep": 1, "tolerated": 1}
         before = replace(TrainingConfig.from_json(manifest["training"]), **free)
         same = before == replace(self.config, **free) and manifest.get("facts", {}) == self.objective.facts
-        if not same or NVPConfig.from_json(manifest["model"]) != self.objective.model:
+        model = self.objective.model
+        if not same or type(model).from_json(manifest["model"]) != model:
             raise FieldError(
                 "OTHER_TRAINING",
                 f"expected a training of this configuration in {self.directory}, got another.",

@@ -60,7 +60,7 @@ class Loop:
         self.state, self.constants = self.devices.everywhere((objective.first(), objective.constants))
         self.seed = np.uint32(config.rng_seed % 2**32)
         self.steps_per_epoch = self.examples.steps(self.batch)
-        self.keeper = Keeper(self.directory, config, objective, self.state.ema, after=self.after)
+        self.keeper = Keeper(self.directory, config, objective, objective.kept(self.state), after=self.after)
         # epochs that are over, and fidelity of the last validation
         self.epoch = 0
         self.fidelity: float | None = None
@@ -230,14 +230,14 @@ class Loop:
         return score
 
     def _score(self, *, windows: int) -> Score:
-        return self.objective.score(self.state.ema, self.constants, batch=self.batch, windows=windows)
+        kept = self.objective.kept(self.state)
+        return self.objective.score(kept, self.constants, batch=self.batch, windows=windows)
 
     def _offer(self, score: Score, *, step: int) -> None:
         """Say how the running mean has validated; it is kept where it is the best."""
         self.fidelity = score.fidelity
-        self.keeper.offer(
-            self.state.ema, fidelity=score.fidelity, epoch=self.epoch, step=step, log_scale=score.log_scale
-        )
+        kept = self.objective.kept(self.state)
+        self.keeper.offer(kept, fidelity=score.fidelity, epoch=self.epoch, step=step, log_scale=score.log_scale)
 
     def _progress(self, step: int, loss: float, speed: float) -> Progress:
         fraction = self.fraction(step)

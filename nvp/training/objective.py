@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nvp.model.config import NVPConfig
+from nvp.model.literal_config import LiteralConfig
 from nvp.training.data import Examples, TrainingData
-from nvp.training.step import Goal, TrainState, Weights
+from nvp.training.step import Goal, TrainState
 from nvp.training.validation import Score
 
 
@@ -23,7 +24,6 @@ class Counted(NamedTuple):
 class Objective(Protocol):
     """The start, the goal and the judge of one training."""
 
-    model: NVPConfig
     data: TrainingData
     examples: Examples
     goal: Goal
@@ -38,14 +38,23 @@ class Objective(Protocol):
     # what a state to resume from must have been begun with, besides the configuration
     facts: Mapping[str, Any]
 
+    @property
+    def model(self) -> NVPConfig | LiteralConfig:
+        """What is trained, or trained on."""
+        ...
+
     def first(self) -> TrainState:
         """The state before the first step."""
         ...
 
-    def score(self, params: Weights, constants: Any, *, batch: int, windows: int) -> Score:
-        """How good parameters are on at most so many windows of the validation part."""
+    def kept(self, state: TrainState) -> Any:
+        """What of a state is validated and kept: the running mean of the parameters."""
         ...
 
-    def write(self, directory: Path, params: Weights, facts: Mapping[str, Any]) -> str:
+    def score(self, kept: Any, constants: Any, *, batch: int, windows: int) -> Score:
+        """How good it is on at most so many windows of the validation part."""
+        ...
+
+    def write(self, directory: Path, kept: Any, facts: Mapping[str, Any]) -> str:
         """Write the checkpoint that a forecaster is loaded from; returns the digest of its arrays."""
         ...

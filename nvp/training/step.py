@@ -9,7 +9,7 @@ Reference: Loshchilov & Hutter, Decoupled weight decay regularization, ICLR (201
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -47,18 +47,26 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]
     skipped: Int[Array, ""]
     row: Int[Array, ""]
+    # running statistics of a normalisation over the batch, where a network has one
+    statistics: Any = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What of a configuration decides the program of a step; trainings with the same plan share it."""
+class Descent:
+    """How a step follows its gradient."""
 
-    model: NVPConfig
-    loss: LossConfig
     clip: float
     ema: float
     beta2: float
     weight_decay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Descent):
+    """What of a configuration decides the program of a step; trainings with the same plan share it."""
+
+    model: NVPConfig
+    loss: LossConfig
     through: bool
     input_noise: float
 
@@ -73,12 +81,14 @@ class Goal(Protocol):
     """What is minimised, as a function of the parameters; hashable, and equal goals share a program."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Descent:
         """How a step follows its gradient."""
         ...
 
-    def __call__(self, params: Weights, constants: Any, batch: Batch, key: PRNGKeyArray) -> Loss:
-        """The loss of a batch; `key` draws what is random in it."""
+    def __call__(
+        self, params: Weights, statistics: Any, constants: Any, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Loss, Any]:
+        """The loss of a batch, and the running statistics after it; `key` draws what is random in it."""
         ...
 
 
@@ -89,19 +99,25 @@ class NextState:
     graph: nnx.GraphDef[NVP]
     plan: Plan
 
-    def __call__(self, params: Weights, constants: Weights, batch: Batch, key: PRNGKeyArray) -> Loss:
-        return judge(self.plan, forward(self.graph, self.plan, params, constants, batch, key), batch)
+    def __call__(
+        self, params: Weights, statistics: Any, constants: Weights, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Loss, Any]:
+        return judge(self.plan, forward(self.graph, self.plan, params, constants, batch, key), batch), statistics
+
+
+def descent_of(config: TrainingConfig) -> Descent:
+    """That of a configuration without open choices."""
+    return Descent(
+        clip=config.clip, ema=config.ema or 0.0, beta2=config.beta2 or 0.99, weight_decay=config.weight_decay or 0.0
+    )
 
 
 def plan_of(config: TrainingConfig, model: NVPConfig) -> Plan:
     """The plan of a configuration without open choices."""
     return Plan(
+        **asdict(descent_of(config)),
         model=model,
         loss=config.loss or LossConfig(),
-        clip=config.clip,
-        ema=config.ema or 0.0,
-        beta2=config.beta2 or 0.99,
-        weight_decay=config.weight_decay or 0.0,
         through=config.unroll_gradient == "all",
         input_noise=config.input_noise,
     )
@@ -113,7 +129,7 @@ def split(model: NVP) -> tuple[nnx.GraphDef[NVP], Weights, Weights]:
     return parts
 
 
-def optimizer(plan: Plan) -> optax.GradientTransformation:
+def optimizer(plan: Descent) -> optax.GradientTransformation:
     """AdamW without its learning rate, which the host gives per step; kernels alone decay."""
     return optax.chain(
         optax.clip_by_global_norm(plan.clip),
@@ -130,11 +146,11 @@ def first_state(model: NVP, plan: Plan) -> tuple[nnx.GraphDef[NVP], TrainState, 
     return graph, begun(params, plan), constants
 
 
-def begun(params: Weights, plan: Plan) -> TrainState:
+def begun(params: Weights, plan: Descent, statistics: Any = ()) -> TrainState:
     """The state before the first step from these parameters."""
     ema = jax.tree.map(jnp.copy, params)
-    counters = (jnp.zeros((), jnp.int32) for _ in range(3))
-    return TrainState(params, optimizer(plan).init(params), ema, *counters)
+    step, skipped, row = (jnp.zeros((), jnp.int32) for _ in range(3))
+    return TrainState(params, optimizer(plan).init(params), ema, step, skipped, row, statistics)
 
 
 def learning_rate(config: TrainingConfig, fraction: float) -> float:
@@ -171,7 +187,9 @@ def judge(plan: Plan, said: Rollout, batch: Batch) -> Loss:
     return loss_of(plan.loss, boundaries, said.mean, said.log_var, batch.inputs.history[:, -1], batch.truth)
 
 
-def updated(plan: Plan, state: TrainState, gradients: Weights, loss: Loss, rate: Float[Array, ""]) -> TrainState:
+def updated(
+    plan: Descent, state: TrainState, gradients: Weights, loss: Loss, rate: Float[Array, ""], statistics: Any = ()
+) -> TrainState:
     """The state after a step along these gradients; only its counters change where something is not finite."""
     fine = jnp.isfinite(loss.total) & jnp.isfinite(optax.tree.norm(gradients))
     with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integer powers
@@ -189,6 +207,7 @@ def updated(plan: Plan, state: TrainState, gradients: Weights, loss: Loss, rate:
         step=state.step + 1,
         skipped=state.skipped + bad,
         row=(state.row + 1) * bad,
+        statistics=_chosen(fine, statistics, state.statistics),
     )
 
 
@@ -197,12 +216,12 @@ def _step(
 ) -> tuple[TrainState, Loss]:
     key = step_key(seed, state.step)
 
-    def objective(params: Weights) -> tuple[Array, Loss]:
-        loss = goal(params, constants, batch, key)
-        return loss.total, loss
+    def objective(params: Weights) -> tuple[Array, tuple[Loss, Any]]:
+        loss, statistics = goal(params, state.statistics, constants, batch, key)
+        return loss.total, (loss, statistics)
 
-    gradients, loss = jax.grad(objective, has_aux=True)(state.params)
-    return updated(goal.plan, state, gradients, loss, rate), loss
+    gradients, (loss, statistics) = jax.grad(objective, has_aux=True)(state.params)
+    return updated(goal.plan, state, gradients, loss, rate, statistics), loss
 
 
 @partial(jax.jit, static_argnames=("goal",), donate_argnames=("state",))

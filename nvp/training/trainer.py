@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from nvp.model.config import NVPConfig, config_for
-from nvp.model.nvp import NVP, parameter_count
+from nvp.model.inputs import Inputs
+from nvp.model.literal_config import LiteralConfig
+from nvp.model.nvp import NVP, Prediction, parameter_count
 from nvp.model.statistics import fit_statistics
 from nvp.training import checkpoint
 from nvp.training.clock import Clock
@@ -24,14 +26,12 @@ from nvp.training.config import TrainingConfig
 from nvp.training.data import Examples, TrainingData
 from nvp.training.events import TrainingEvent
 from nvp.training.linear import solve
+from nvp.training.literal import Literal
 from nvp.training.loop import Loop
 from nvp.training.recipes import suited
 from nvp.training.stages import in_two_stages
-from nvp.training.step import Goal, NextState, TrainState, Weights, begun, plan_of, split
+from nvp.training.step import Descent, Goal, NextState, TrainState, Weights, begun, plan_of, predict_step, split
 from nvp.training.validation import Score, validate
-
-# settings that make no other model: how it is run and written, not what is learnt
-_OPERATION = ("checkpoint_seconds", "keep", "tolerated", "tensorboard", "devices", "dispatch")
 
 
 def train(
@@ -59,11 +59,18 @@ class Training(Loop):
         self, config: TrainingConfig, data: TrainingData, directory: Path, *, model: NVPConfig | None = None
     ) -> None:
         clock = Clock()
+        self.model: NVPConfig | LiteralConfig
+        self.plan: Descent
+        if config.size == "literal":
+            layout = Literal(config, data)
+            self.model, self.data, self.plan = layout.model, data, layout.goal.plan
+            super().__init__(layout, layout.config, directory, clock=clock)
+            return
         model = model or config_for(data.spec, data.train[0], size=config.size, history=config.history)
         config = suited(config, model, data.spec)
         model = replace(model, dropout=config.dropout or 0.0, compute=config.compute, remat=config.remat)
         objective = _Forecast(config, model, data)
-        self.model, self.data, self.plan, self.graph = model, data, objective.plan, objective.graph
+        self.model, self.data, self.plan = model, data, objective.plan
         super().__init__(objective, config, directory, clock=clock)
 
 
@@ -83,19 +90,26 @@ class _Forecast:
         self.plan = plan_of(config, model)
         self.goal: Goal = NextState(self.graph, self.plan)
         self.training = config.to_json()
-        settings = {name: value for name, value in self.training.items() if name not in _OPERATION}
-        self.identity: Mapping[str, Any] = {"kind": "nvp", "network": model.to_json(), "training": settings}
+        self.identity: Mapping[str, Any] = {"kind": "nvp", "network": model.to_json(), "training": config.learnt()}
 
     def first(self) -> TrainState:
         """From the weights as they were drawn."""
         return begun(self._params, self.plan)
 
-    def score(self, params: Weights, constants: Weights, *, batch: int, windows: int) -> Score:
-        """One step ahead."""
-        held_out, spec = self.held_out, self.data.spec
-        return validate(self.graph, params, constants, held_out, spec, batch=batch, windows=windows)
+    def kept(self, state: TrainState) -> Weights:
+        """The running mean of the parameters."""
+        return state.ema
 
-    def write(self, directory: Path, params: Weights, facts: Mapping[str, Any]) -> str:
+    def score(self, kept: Weights, constants: Weights, *, batch: int, windows: int) -> Score:
+        """One step ahead."""
+
+        def predict(inputs: Inputs) -> Prediction:
+            said: Prediction = predict_step(self.graph, kept, constants, inputs)
+            return said
+
+        return validate(predict, self.held_out, self.data.spec, batch=batch, windows=windows)
+
+    def write(self, directory: Path, kept: Weights, facts: Mapping[str, Any]) -> str:
         """As `load_model` reads it."""
         said = {"training": self.training, **facts}
-        return checkpoint.write_model(directory, self.model, params, self.constants, said)
+        return checkpoint.write_model(directory, self.model, kept, self.constants, said)

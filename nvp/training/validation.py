@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from flax import nnx
 
 from nvp.dynamics.domain import DomainSpec
-from nvp.model.nvp import NVP
+from nvp.model.inputs import Inputs
+from nvp.model.nvp import Prediction
 from nvp.thermo.scores import concatenate, pair_errors, pooled_fidelity, vrmse
 from nvp.training.data import Examples
 from nvp.training.metrics import TrainingMetrics, metrics_of
-from nvp.training.step import Weights, predict_step
 
 # windows that the slower metrics look at
 _CLOSELY = 32
@@ -35,16 +35,14 @@ class Score:
 
 
 def validate(
-    graph: nnx.GraphDef[NVP],
-    params: Weights,
-    constants: Weights,
+    predict: Callable[[Inputs], Prediction],
     examples: Examples,
     spec: DomainSpec,
     *,
     batch: int,
     windows: int,
 ) -> Score:
-    """Score parameters on at most `windows` examples, evenly spread; the last batch is filled up, not counted twice."""
+    """Score it on at most `windows` examples, evenly spread; the last batch is filled up, not counted twice."""
     began = time.perf_counter()
     numbers = np.unique(np.linspace(0, len(examples) - 1, min(windows, len(examples))).round().astype(int))
     # first those that are looked at closely, evenly spread too
@@ -55,7 +53,7 @@ def validate(
     for start in range(0, len(numbers), batch):
         chosen = numbers[start : start + batch]
         inputs, truth = examples.batch(np.resize(chosen, batch))
-        prediction = predict_step(graph, params, constants, inputs)
+        prediction = predict(inputs)
         mean = np.asarray(prediction.mean)
         said += np.exp(np.asarray(prediction.log_var[: len(chosen)], np.float64)).sum()
         mean, truth, state = (values[: len(chosen)] for values in (mean, truth, inputs.history[:, -1]))

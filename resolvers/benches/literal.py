@@ -29,30 +29,34 @@ class LiteralBenchConfig:
 
 def bench_literal(config: LiteralBenchConfig, progress: Report) -> dict[str, Any]:
     """Parameters on both grids, and time, operations and memory of a training step on the smaller one."""
-    import jax
-
     from nvp.model.literal import sizes
     from nvp.model.literal_config import LiteralConfig
-    from nvp.training.literal import first_literal_state, literal_predict, literal_step
+    from nvp.model.padding import Boundaries
+    from nvp.training.literal import LiteralGoal, first_literal_state, literal_batch, literal_predict
+    from nvp.training.recipes import SEEDS_LOSS
+    from nvp.training.step import Descent, train_step
 
     progress("literal", 0.0, "shapes")
     drawn = sizes(LiteralConfig(input_shape=(_DRAWN_FOR, _DRAWN_FOR)))
     layout = LiteralConfig(input_shape=(config.scale, config.scale))
     here = sizes(layout)
     progress("literal", 0.1, "weights")
-    graph, state = first_literal_state(jax.random.key(config.seed), layout)
+    descent = Descent(clip=1.0, ema=0.0, beta2=0.999, weight_decay=0.0)
     rng = np.random.default_rng(config.seed)
+    graph, state = first_literal_state(rng, layout, descent)
     before, after = (
         rng.lognormal(size=(config.batch, config.scale, config.scale, 1)).astype(np.float32) for _ in range(2)
     )
-    boundaries = ("periodic", "periodic")
+    boundaries: Boundaries = ("periodic", "periodic")
     began = time.perf_counter()
-    step = literal_step.lower(graph, state, before, after, boundaries=boundaries).compile()
+    goal, given = LiteralGoal(graph, descent, SEEDS_LOSS, boundaries), literal_batch(before, after)
+    rate, seed = np.float32(1e-4), np.uint32(config.seed)
+    step = train_step.lower(goal, state, (), given, rate, seed).compile()
     compile_seconds = time.perf_counter() - began
     walls, cpu = [], 0.0
     for number in range(config.steps + 1):
         wall, spent = time.perf_counter(), time.process_time()
-        state, loss = step(state, before, after)
+        state, loss = step(state, (), given, rate, seed)
         loss.total.block_until_ready()
         if number:  # the first one touches its memory for the first time
             walls.append(time.perf_counter() - wall)

@@ -37,6 +37,7 @@ class Size(StrEnum):
     TINY = "tiny"
     SMALL = "small"
     BASE = "base"
+    LITERAL = "literal"
 
 
 class Fallback(StrEnum):
@@ -56,7 +57,11 @@ def command(
     domain: Annotated[str | None, typer.Option(help="Train on all sequences of this domain.")] = None,
     sequence: Annotated[list[str] | None, typer.Option(help="Train on this sequence; may be repeated.")] = None,
     model: Annotated[
-        Size, typer.Option(help="ridge, or a network of 0.15 M (tiny), 1 M (small) or 8.5 M (base) parameters.")
+        Size,
+        typer.Option(
+            help="ridge, or a network of 0.15 M (tiny), 1 M (small) or 8.5 M (base) parameters, or the seeds' literal "
+            "layout, which is tied to its grid."
+        ),
     ] = Size.TINY,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training part.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples per step.")] = None,

@@ -49,8 +49,8 @@ __all__ = [
     "training_config",
 ]
 
-ModelSize = Literal["ridge", "tiny", "small", "base"]
-MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base")
+ModelSize = Literal["ridge", "tiny", "small", "base", "literal"]
+MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base", "literal")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
 MAX_STARTS = 1000  # of one prediction run, and states over all of them
 MAX_STATES = 10_000
@@ -136,8 +136,9 @@ async def submit_prediction(services: Services, request: PredictionRequest) -> R
         _same(
             "domain", checkpoints[0].model.domain, other.model.domain, next_step="Ensemble checkpoints of one domain."
         )
-    if len(checkpoints) > 1 and any(one.model.architecture == "ridge" for one in checkpoints):
-        raise GraphError("BAD_ENSEMBLE", "expected networks in an ensemble, got ridge.", next_step="Leave it out.")
+    if len(checkpoints) > 1 and (alone := {one.model.architecture for one in checkpoints} & {"ridge", "literal"}):
+        said = f"expected networks in an ensemble, got {min(alone)}."
+        raise GraphError("BAD_ENSEMBLE", said, next_step="Leave it out.")
     snapshots = await asyncio.gather(*(timeline.snapshot(services.gateway, uid) for uid in starts))
     for snapshot in snapshots:
         if snapshot.sequence is None:
