@@ -7,11 +7,10 @@ name, `finding_figure(finding) -> Figure`, where a picture of its own says more 
 
 from __future__ import annotations
 
-import csv
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +25,7 @@ from nvp.errors import FieldError
 from resolvers.benches.machine import machine
 from resolvers.cli.bars import Bars
 from resolvers.cli.output import JsonOption, emit, fail
+from resolvers.services.trail_table import write_table
 
 if TYPE_CHECKING:
     from nvp.coordinator.experiments.finding import Finding
@@ -87,10 +87,11 @@ def _command(name: str) -> Callable[..., None]:
             found, config = experiment(name, {key: _plain(value) for key, value in given.items()}, quick=quick)
             if plot is not None:
                 _draw(name, found, plot)
+            if tables is not None:
+                for table, rows in found.tables.items():
+                    write_table(tables / f"{table}.csv", [{"run_id": run_id or name, **row} for row in rows])
         except FieldError as error:
             fail(error)
-        if tables is not None:
-            _write(tables, found.tables, run_id or name)
         used = {each.name: getattr(config, each.name) for each in fields(config)}
         result = {
             "name": f"coord {name}",
@@ -159,15 +160,6 @@ def _draw(name: str, found: Finding, path: Path) -> None:
     own = f"nvp.pictures.experiments.{name.replace('-', '_')}"
     module = import_module(own if find_spec(own) else "nvp.pictures.experiments.effects")
     write_png(path, module.finding_figure(found))
-
-
-def _write(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], run_id: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["run_id", *rows[0]])
-            writer.writeheader()
-            writer.writerows({"run_id": run_id, **row} for row in rows)
 
 
 def _text(found: Finding) -> str:

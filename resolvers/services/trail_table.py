@@ -70,8 +70,9 @@ def rows_of(
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows as CSV; raises `FieldError` where the file cannot be written."""
+    """Write the rows as CSV, making the folder if need be; raises `FieldError` where that cannot be done."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()

@@ -54,3 +54,15 @@ def test_effects_are_drawn_where_there_is_no_other_picture(tmp_path: Path) -> No
     assert called("percolation", "--quick", "--plot", str(picture)) == 0
     with Image.open(picture) as drawn:
         assert drawn.width > 600
+
+
+def test_what_was_measured_is_a_table_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["gating", "--quick", "--costs", "0", "--costs", "0.5", "--run-id", "mine", "--json"]
+    assert called(*arguments, "--tables", str(tmp_path / "new")) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["settings"]["costs"] == [0, 0.5]
+    assert "tables" not in said
+    head, *rows = (tmp_path / "new" / "gates.csv").read_text("utf-8").splitlines()
+    assert head.split(",")[:4] == ["run_id", "cost", "trial", "net"]
+    assert len(rows) == 2 * said["settings"]["trials"]
+    assert {row.split(",")[0] for row in rows} == {"mine"}

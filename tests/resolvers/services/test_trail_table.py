@@ -60,4 +60,4 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
             read_table(wrong)
         assert refused.value.code == "BAD_TABLE"
     with pytest.raises(FieldError, match="write"):
-        write_table(tmp_path / "no" / "where.csv", [{"a": 1}])
+        write_table(path / "under a file.csv", [{"a": 1}])

@@ -1,0 +1,45 @@
+"""Effects are drawn with their intervals, maps with their axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nvp.coordinator.experiments.finding import Effect, Finding
+from nvp.pictures.experiments import effects, maps
+
+
+def effect(name: str, estimate: float, ci95: tuple[float, float] | None) -> Effect:
+    return Effect(name=name, estimate=estimate, ci95=ci95, n=3, interval="some")
+
+
+def test_each_quantity_has_a_panel_and_each_effect_its_interval() -> None:
+    found = Finding(
+        hypothesis="It does.",
+        verdict="null",
+        reading="",
+        effects=[effect("gain", 0.5, (-1.0, 2.0)), effect("exact", 3.0, None)],
+        arms={"with": [effect("eta", 1.0, (0.5, 1.5))], "without": [effect("eta", 2.0, (1.5, 2.5))]},
+    )
+    first, second = effects.finding_figure(found).axes
+    # the line at 0, an interval, and two points
+    assert [len(line.get_xdata()) for line in first.get_lines()] == [2, 2, 1, 1]  # type: ignore[arg-type]
+    assert list(first.get_lines()[1].get_xdata()) == [-1.0, 2.0]  # type: ignore[arg-type]
+    assert [label.get_text() for label in second.get_yticklabels()] == ["with", "without"]
+    assert second.get_title(loc="left") == "eta"
+
+
+def test_maps_have_weights_upwards_and_costs_to_the_right() -> None:
+    values = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    found = Finding(
+        hypothesis="",
+        verdict="null",
+        reading="",
+        effects=[effect("gain", 0.5, None)],
+        curves={"weights": [0.25, 1.0], "costs": [0.0, 0.1, 0.2], "maps": {"fall of F": values}},
+    )
+    axes = maps.finding_figure(found).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.25", "1"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.1", "0.2"]
+    (drawn,) = axes.get_images()
+    np.testing.assert_array_equal(drawn.get_array(), values)  # type: ignore[arg-type]
+    assert drawn.origin == "lower"
