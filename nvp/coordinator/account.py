@@ -40,6 +40,9 @@ class Step:
     eta: tuple[float, ...]
     term_energy: tuple[float, ...]
     term_norm: tuple[float, ...]
+    # which objective the step was judged by, and the weights that an adapter had given it; none without one
+    objective_version: int
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,8 @@ def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 190) -> Acc
             eta=tuple(np.asarray(trail.states[index], np.float64).tolist()),
             term_energy=tuple(energies[place].tolist()),
             term_norm=tuple(norms[place].tolist()),
+            objective_version=int(trail.version[index]),
+            weights=tuple(np.asarray(trail.weights[index]).tolist()) if trail.weights.size else (),
         )
         for place, index in enumerate(kept)
     ]

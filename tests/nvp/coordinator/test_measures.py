@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
 from nvp.coordinator import measures
+from nvp.coordinator.config import RelaxConfig
+from nvp.coordinator.coupling_graph import CouplingGraph, Module
+from nvp.coordinator.relax import relax
 from nvp.errors import FieldError
 
 
@@ -50,3 +54,14 @@ def test_compliance_falls_with_the_residual() -> None:
     assert [measures.compliance(each, scale=2.0) for each in (0.0, -1.0, 5.0)] == [1, 0.5, 0]
     with pytest.raises(FieldError):
         measures.compliance(1.0, scale=0.0)
+
+
+def test_relaxing_an_order_repairs_nothing() -> None:
+    """The well of a sequence pulls its η to 1 whatever the sequence: both values are kept, and only one is measured."""
+    values = [1, 2, 9, 4, 3, 6]
+    measured = measures.sequence_order(values)
+    graph = CouplingGraph(modules=[Module("sequence")])
+    found = relax(graph, RelaxConfig(steps=20, record_states=True), jax.random.key(0), eta0=[measured])
+    assert found.energy < found.initial_energy  # taken for a repair, this says that the sequence is in order
+    assert float(found.eta[0]) == pytest.approx(1, abs=1e-3)
+    assert measures.sequence_order(values) == measured == float(found.trail.states[0, 0]) < 0.8

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nvp.coordinator import config
+from nvp.coordinator.account import account
 from nvp.coordinator.adapters.balance import norm_balance
 from nvp.coordinator.adapters.registry import ADAPTERS, adapter_of
 from nvp.coordinator.config import RelaxConfig
@@ -62,6 +63,12 @@ def test_energies_of_the_trail_are_of_the_configured_objective(found: Relaxation
     energies = [reference_energy(GRAPH, eta)[0] for eta in found.trail.states[: last + 1]]
     np.testing.assert_allclose(found.trail.energy[: last + 1], energies, atol=1e-12)
     assert found.energy == pytest.approx(min(energies), abs=1e-12)
+
+
+def test_the_account_says_what_each_step_was_judged_by(found: Relaxation) -> None:
+    for step in account(GRAPH, found, limit=1000).steps:
+        assert step.objective_version == found.trail.version[step.index]
+        assert step.weights == tuple(found.trail.weights[step.index].tolist())
 
 
 def test_an_energy_under_changed_weights_is_no_achievement(found: Relaxation) -> None:
