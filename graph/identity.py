@@ -78,6 +78,21 @@ def relaxation_step_uid(run_uid: str, index: int) -> str:
     return _content_uid("relaxation step", run_uid, index)
 
 
+def sweep_point_uid(run_uid: str, index: int) -> str:
+    """A point of a sweep."""
+    return _content_uid("sweep point", run_uid, index)
+
+
+def expansion_candidate_uid(run_uid: str, key: str) -> str:
+    """A candidate that one run has weighed."""
+    return _content_uid("expansion candidate", run_uid, key)
+
+
+def gate_event_uid(run_uid: str, key: str) -> str:
+    """What one relaxation decided of a gate."""
+    return _content_uid("gate event", run_uid, key)
+
+
 def event_uid() -> str:
     """A new event; sorts after every earlier one of this machine."""
     return str(uuid_utils.uuid7())

@@ -31,6 +31,8 @@ SERVICES = {
     "evaluation": "resolvers.services.evaluation",
     "generation": "resolvers.services.generation",
     "relaxation": "resolvers.services.relaxation",
+    "sweep": "resolvers.services.sweep",
+    "expansion": "resolvers.services.expansion",
 }
 
 log = logging.getLogger(__name__)

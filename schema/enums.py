@@ -21,6 +21,8 @@ class RunKind(Enum):
     EVALUATION = "evaluation"
     PREDICTION = "prediction"
     RELAXATION = "relaxation"
+    SWEEP = "sweep"
+    EXPANSION = "expansion"
 
 
 @strawberry.enum(description="Where a run is in its life; nothing follows SUCCEEDED, FAILED and CANCELLED.")

@@ -13,13 +13,16 @@ from strawberry.types import Info as StrawberryInfo
 
 if TYPE_CHECKING:
     from schema.connection import Connection
+    from schema.coordination import ModuleEvent
+    from schema.expansion import ExpansionCandidate, ExpansionOutcome
     from schema.fields import Domain, Leak, Part, Segment, Sequence
     from schema.models import Checkpoint, Epoch, Model
     from schema.outcomes import PredictionLog, Violation
     from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
-    from schema.relaxation import RelaxationOutcome, RelaxationStep
+    from schema.relaxation import EnergyBudget, GateEvent, GatingMetrics, RelaxationOutcome, RelaxationStep
     from schema.runs import Run, Use
     from schema.snapshots import EnergySnapshot
+    from schema.sweep import SweepOutcome, SweepPoint
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -90,7 +93,11 @@ CHECKPOINTS_OF_RUN: Relation[Checkpoint] = Relation("checkpoints_of_run")
 PREDICTIONS_OF_RUN: Relation[Prediction] = Relation("predictions_of_run")
 EVALUATIONS_OF_RUN: Relation[Evaluation] = Relation("evaluations_of_run")
 OUTCOME_OF_RELAXATION: Relation[RelaxationOutcome] = Relation("outcome_of_relaxation")
-STEPS_OF_RELAXATION: Relation[RelaxationStep] = Relation("steps_of_relaxation")
+GATES_OF_RELAXATION: Relation[GateEvent] = Relation("gates_of_relaxation")
+GATING_METRICS: Relation[GatingMetrics] = Relation("gating_metrics")
+OUTCOME_OF_SWEEP: Relation[SweepOutcome] = Relation("outcome_of_sweep")
+OUTCOME_OF_EXPANSION: Relation[ExpansionOutcome] = Relation("outcome_of_expansion")
+CANDIDATES_OF_EXPANSION: Relation[ExpansionCandidate] = Relation("candidates_of_expansion")
 # from a model or checkpoint
 CHECKPOINTS: Relation[Checkpoint] = Relation("checkpoints")
 PARENT: Relation[Checkpoint] = Relation("parent")
@@ -122,3 +129,7 @@ PREDICTIONS: Listing[Prediction] = Listing("predictions")
 EVALUATIONS: Listing[Evaluation] = Listing("evaluations")
 VIOLATIONS: Listing[Violation] = Listing("violations")
 PREDICTION_LOGS: Listing[PredictionLog] = Listing("prediction_logs")
+RELAXATION_STEPS: Listing[RelaxationStep] = Listing("relaxation_steps")
+ENERGY_BUDGET: Listing[EnergyBudget] = Listing("energy_budget")
+SWEEP_POINTS: Listing[SweepPoint] = Listing("sweep_points")
+MODULE_EVENTS: Listing[ModuleEvent] = Listing("module_events")

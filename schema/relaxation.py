@@ -1,8 +1,17 @@
-"""How a relaxation went: its outcome, and the steps that are kept of it."""
+"""How a relaxation went: its outcome, the steps that are kept of it, and what its gates then did."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import strawberry
+
+
+@strawberry.type(description="What one term of the energy has: all modules or couplings that are weighed together.")
+class Term:
+    name: str
+    energy: float
+    gradient_norm: float
 
 
 @strawberry.type(description="How a relaxation ended; lists are in the order of `keys` and `terms`.")
@@ -20,6 +29,11 @@ class RelaxationOutcome:
     )
     wall_seconds: float
     written_back: bool
+    spent: float | None = strawberry.field(description="What the gates that opened cost; null without gates.")
+    budget: float | None = strawberry.field(description="What they may cost; null: no limit.")
+    snapped_energy: float | None = strawberry.field(
+        description="F with every gate at 0 or 1, which may be above `energy`; null without gates."
+    )
     graph_name: str
     graph_digest: str
     keys: list[str]
@@ -44,3 +58,49 @@ class RelaxationStep:
     eta: list[float]
     term_energy: list[float]
     term_norm: list[float]
+
+
+@strawberry.type(description="Where the energy is at a kept step, and which terms pull.")
+class EnergyBudget:
+    step: int
+    energy: float
+    gain: float
+    scale: float
+    accepted: bool
+    backtracks: int
+    margin: float | None
+    noise: float
+    terms: list[Term]
+
+
+@strawberry.type(description="What became of a gate after a relaxation.")
+class GateEvent:
+    uid: strawberry.ID
+    run: strawberry.ID
+    graph: str
+    key: str
+    eta: float
+    net: float = strawberry.field(description="Gain less cost, as its energy has it.")
+    hazard: float = strawberry.field(description="The rate softplus(10 net) at which it opens.")
+    benefit: float = strawberry.field(description="Expected, by what feeds it.")
+    cost: float = strawberry.field(description="What opening it takes from the budget.")
+    opened: bool
+    refusal: str | None = strawberry.field(
+        description="Why not: closed (eta <= 1/2), order (one before it is shut) or budget."
+    )
+    parents: list[str] = strawberry.field(description="Gates that had to open before it.")
+    at: datetime
+    realised: float | None = strawberry.field(description="What it was worth, once measured: `recordBenefits`.")
+    realised_at: datetime | None
+
+
+@strawberry.type(description="All gates of a relaxation together; what needs realised benefits is null before.")
+class GatingMetrics:
+    gates: int
+    opened: int
+    hazard_mean: float
+    expected_benefit: float = strawberry.field(description="Of those that opened.")
+    measured: int = strawberry.field(description="How many of those that opened have a realised benefit.")
+    realised_benefit: float | None
+    mu_hat: float | None = strawberry.field(description="Openings per realised gain.")
+    good_bad_ratio: float | None = strawberry.field(description="Openings that gained, to those that did not.")

@@ -7,7 +7,15 @@ from typing import Annotated
 import strawberry
 
 from schema.fields import Sequence
-from schema.runs import EvaluationRun, GenerationRun, PredictionRun, RelaxationRun, TrainingRun
+from schema.runs import (
+    EvaluationRun,
+    ExpansionRun,
+    GenerationRun,
+    PredictionRun,
+    RelaxationRun,
+    SweepRun,
+    TrainingRun,
+)
 from schema.snapshots import SimilarSnapshots
 
 
@@ -39,7 +47,15 @@ PredictResult = Annotated[PredictionRun | InvalidInput | NotFound | Conflict, st
 EvaluateResult = Annotated[EvaluationRun | InvalidInput | NotFound | Conflict, strawberry.union("EvaluateResult")]
 GenerateResult = Annotated[GenerationRun | InvalidInput | NotFound | Conflict, strawberry.union("GenerateResult")]
 CancelResult = Annotated[
-    TrainingRun | PredictionRun | EvaluationRun | GenerationRun | RelaxationRun | InvalidInput | NotFound,
+    TrainingRun
+    | PredictionRun
+    | EvaluationRun
+    | GenerationRun
+    | RelaxationRun
+    | SweepRun
+    | ExpansionRun
+    | InvalidInput
+    | NotFound,
     strawberry.union("CancelResult"),
 ]
 IngestArraysResult = Annotated[Sequence | InvalidInput | NotFound | Conflict, strawberry.union("IngestArraysResult")]

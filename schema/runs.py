@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import strawberry
 from strawberry import relay
@@ -13,15 +13,19 @@ from schema import ports
 from schema.connection import DEFAULT_PAGE, MAX_PAGE, page_size
 from schema.described import described
 from schema.enums import RunKind, RunState
+from schema.expansion import ExpansionCandidate, ExpansionOutcome
 from schema.fields import Domain, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.node import Identified
-from schema.ports import Info
-from schema.relaxation import RelaxationOutcome, RelaxationStep
+from schema.ports import Info, Listing
+from schema.relaxation import EnergyBudget, GateEvent, GatingMetrics, RelaxationOutcome, RelaxationStep
 from schema.snapshots import EnergySnapshot
+from schema.sweep import SweepOutcome, SweepPoint
 
 if TYPE_CHECKING:
     from schema.predictions import Evaluation, Prediction
+
+T = TypeVar("T")
 
 
 @strawberry.type(description="What a run worked on, and as what.")
@@ -104,6 +108,12 @@ class EvaluationRun(Run):
         return await info.context.catalog.related(ports.EVALUATIONS_OF_RUN, self.uid, page_size(first))
 
 
+async def _beyond(info: Info, listing: Listing[T], run: str, first: int, after: int) -> list[T]:
+    """What a run has made beyond an index, in order."""
+    page = await info.context.catalog.page(listing, first=first, after=None, run=run, beyond=after)
+    return [edge.node for edge in page.edges]
+
+
 @strawberry.type(description="Relaxes a coupling graph as it was when it was asked for.")
 class RelaxationRun(Run):
     @described("How it ended; null until it has.")
@@ -111,9 +121,46 @@ class RelaxationRun(Run):
         found = await info.context.catalog.related(ports.OUTCOME_OF_RELAXATION, self.uid)
         return found[0] if found else None
 
-    @described("The steps that are kept, from the start.")
-    async def steps(self, info: Info, first: int = MAX_PAGE) -> list[RelaxationStep]:
-        return await info.context.catalog.related(ports.STEPS_OF_RELAXATION, self.uid, page_size(first))
+    @described("The steps that are kept, in order; `after` is the index of the last one seen.")
+    async def steps(self, info: Info, first: int = MAX_PAGE, after: int = -1) -> list[RelaxationStep]:
+        return await _beyond(info, ports.RELAXATION_STEPS, self.uid, first, after)
+
+    @described("At each kept step: which terms have the energy, and which pull.")
+    async def energy_budget(self, info: Info, first: int = MAX_PAGE, after: int = -1) -> list[EnergyBudget]:
+        return await _beyond(info, ports.ENERGY_BUDGET, self.uid, first, after)
+
+    @described("What became of each gate, by key.")
+    async def gates(self, info: Info, first: int = MAX_PAGE) -> list[GateEvent]:
+        return await info.context.catalog.related(ports.GATES_OF_RELAXATION, self.uid, page_size(first))
+
+    @described("All gates together; null without gates.")
+    async def gating_metrics(self, info: Info) -> GatingMetrics | None:
+        found = await info.context.catalog.related(ports.GATING_METRICS, self.uid)
+        return found[0] if found else None
+
+
+@strawberry.type(description="Relaxes a coupling graph at every point of a grid.")
+class SweepRun(Run):
+    @described("What it found as a whole; null until it has.")
+    async def outcome(self, info: Info) -> SweepOutcome | None:
+        found = await info.context.catalog.related(ports.OUTCOME_OF_SWEEP, self.uid)
+        return found[0] if found else None
+
+    @described("Its points in order, as far as it is; `after` is the index of the last one seen.")
+    async def points(self, info: Info, first: int = MAX_PAGE, after: int = -1) -> list[SweepPoint]:
+        return await _beyond(info, ports.SWEEP_POINTS, self.uid, first, after)
+
+
+@strawberry.type(description="Weighs modules that a coupling graph might be given.")
+class ExpansionRun(Run):
+    @described("What it found as a whole; null until it has.")
+    async def outcome(self, info: Info) -> ExpansionOutcome | None:
+        found = await info.context.catalog.related(ports.OUTCOME_OF_EXPANSION, self.uid)
+        return found[0] if found else None
+
+    @described("The candidates in their order.")
+    async def candidates(self, info: Info, first: int = MAX_PAGE) -> list[ExpansionCandidate]:
+        return await info.context.catalog.related(ports.CANDIDATES_OF_EXPANSION, self.uid, page_size(first))
 
 
 RUN_TYPES: dict[str, type[Run]] = {
@@ -122,6 +169,8 @@ RUN_TYPES: dict[str, type[Run]] = {
     "prediction": PredictionRun,
     "evaluation": EvaluationRun,
     "relaxation": RelaxationRun,
+    "sweep": SweepRun,
+    "expansion": ExpansionRun,
 }
 """The type of a run by its kind."""
 

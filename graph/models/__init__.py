@@ -5,14 +5,17 @@ They declare; the migrations create. Lists, bulk and whatever is contended go th
 
 from __future__ import annotations
 
-from graph.models.coordination import CouplingGraph, Delta, OrderParameter, RelaxationRun, RelaxationStep
+from graph.models.coordination import CouplingGraph, Delta, ModuleEvent, OrderParameter
 from graph.models.domain import Domain
+from graph.models.expansion import ExpansionCandidate, ExpansionRun
 from graph.models.model import Checkpoint, Epoch, Model
 from graph.models.outcome import PredictionLog, Violation
 from graph.models.prediction import Evaluation, Prediction
+from graph.models.relaxation import GateEvent, RelaxationRun, RelaxationStep
 from graph.models.run import EvaluationRun, GenerationRun, PredictionRun, Run, TrainingRun
 from graph.models.sequence import Segment, Sequence, Split
 from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
+from graph.models.sweep import SweepPoint, SweepRun
 
 __all__ = [
     "Checkpoint",
@@ -23,8 +26,12 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "EvaluationRun",
+    "ExpansionCandidate",
+    "ExpansionRun",
+    "GateEvent",
     "GenerationRun",
     "Model",
+    "ModuleEvent",
     "Observed",
     "OrderParameter",
     "Predicted",
@@ -38,6 +45,8 @@ __all__ = [
     "Sequence",
     "Simulated",
     "Split",
+    "SweepPoint",
+    "SweepRun",
     "TrainingRun",
     "Violation",
 ]

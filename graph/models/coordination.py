@@ -1,4 +1,4 @@
-"""Coupling graphs: order parameters that pull at each other, and how they were relaxed.
+"""Coupling graphs: order parameters that pull at each other, and what happened to them.
 
 An analyst may draw one by hand: parameters of a kind are flat properties of its node or link, named as the kinds name
 them (`nvp.coordinator.kinds`); `key` names an order parameter within its graph, `name` the graph.
@@ -7,8 +7,6 @@ them (`nvp.coordinator.kinds`); `key` names an order parameter within its graph,
 from __future__ import annotations
 
 from neomodel import (
-    ArrayProperty,
-    AsyncOne,
     AsyncOneOrMore,
     AsyncRelationshipFrom,
     AsyncRelationshipTo,
@@ -22,8 +20,6 @@ from neomodel import (
     IntegerProperty,
     StringProperty,
 )
-
-from graph.models.run import Run
 
 
 class CoupledTo(AsyncStructuredRel):
@@ -49,6 +45,10 @@ class OrderParameter(AsyncStructuredNode):
     uid = StringProperty(unique_index=True)
     key = StringProperty(required=True)
     kind = StringProperty(required=True)
+    # counts its changes; each has a ModuleEvent
+    version = IntegerProperty()
+    # what a gate takes from the graph's budget if it opens
+    cost = FloatProperty()
     # where it stands, and what set it: a relaxation's uid, or whoever wrote it
     eta = FloatProperty()
     eta_source = StringProperty()
@@ -81,59 +81,31 @@ class CouplingGraph(AsyncStructuredNode):
     weights_json = StringProperty()
     gamma = FloatProperty()
     tau = FloatProperty()
+    # what the gates that open may cost together; absent: no limit
+    budget = FloatProperty()
     allow_missing_delta = BooleanProperty()
     created_at = DateTimeNeo4jFormatProperty()
     touched_at = DateTimeNeo4jFormatProperty()
 
     modules = AsyncRelationshipTo(OrderParameter, "HAS_MODULE", cardinality=AsyncOneOrMore)
     deltas = AsyncRelationshipTo(Delta, "HAS_DELTA", cardinality=AsyncZeroOrMore)
-    relaxed_by = AsyncRelationshipFrom("RelaxationRun", "RELAXES", cardinality=AsyncZeroOrMore)
+    relaxed_by = AsyncRelationshipFrom("graph.models.relaxation.RelaxationRun", "RELAXES", cardinality=AsyncZeroOrMore)
 
 
-class RelaxationStep(AsyncStructuredNode):
-    """One kept step of a relaxation; lists are in the order of the run's `keys` and `terms`."""
+class ModuleEvent(AsyncStructuredNode):
+    """An order parameter was made, changed, taken away or moved."""
 
     uid = StringProperty(required=True, unique_index=True)
-    run = StringProperty(required=True)
-    index = IntegerProperty(required=True)
-    energy = FloatProperty(required=True)
-    gain = FloatProperty(required=True)
-    scale = FloatProperty(required=True)
-    gradient_norm = FloatProperty(required=True)
-    step = FloatProperty(required=True)
-    backtracks = IntegerProperty(required=True)
-    noise = FloatProperty(required=True)
-    accepted = BooleanProperty(required=True)
-    margin = FloatProperty()
-    eta = ArrayProperty(FloatProperty(), required=True)
-    term_energy = ArrayProperty(FloatProperty(), required=True)
-    term_norm = ArrayProperty(FloatProperty(), required=True)
+    graph = StringProperty(required=True)
+    key = StringProperty(required=True)
+    # CREATED, CHANGED, REMOVED or MOVED
+    event = StringProperty(required=True)
+    # the order parameter's, after it; absent where it was taken away
+    version = IntegerProperty()
+    at = DateTimeNeo4jFormatProperty(required=True)
+    # uid of a run, or who asked
+    source = StringProperty(required=True)
+    # what it was and is
+    payload_json = StringProperty(required=True)
 
-    then = AsyncRelationshipTo("RelaxationStep", "THEN", cardinality=AsyncZeroOrOne)
-
-
-class RelaxationRun(Run):
-    """Relaxes a coupling graph as it was when it was asked for; `config_json` holds a copy of it."""
-
-    graph_name = StringProperty()
-    graph_digest = StringProperty()
-    # how it ended: CONVERGED, MAX_STEPS, REJECTED, LINE_SEARCH_FAILED, NONFINITE
-    status = StringProperty()
-    initial_energy = FloatProperty()
-    energy = FloatProperty()
-    residual = FloatProperty()
-    steps = IntegerProperty()
-    accepted = IntegerProperty()
-    rejected = IntegerProperty()
-    backtracks = IntegerProperty()
-    # states until 90 % of the drop was done
-    delta_f90 = IntegerProperty()
-    wall_seconds = FloatProperty()
-    written_back = BooleanProperty()
-    keys = ArrayProperty(StringProperty())
-    terms = ArrayProperty(StringProperty())
-    eta = ArrayProperty(FloatProperty())
-
-    relaxes = AsyncRelationshipTo(CouplingGraph, "RELAXES", cardinality=AsyncOne)
-    first_step = AsyncRelationshipTo(RelaxationStep, "FIRST_STEP", cardinality=AsyncZeroOrOne)
-    settled_at = AsyncRelationshipTo(OrderParameter, "SETTLED_AT", model=SettledAt, cardinality=AsyncZeroOrMore)
+    happened_to = AsyncRelationshipTo(OrderParameter, "HAPPENED_TO", cardinality=AsyncZeroOrOne)

@@ -26,6 +26,8 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("PredictionLog", ("domain", "uid")),
     ("PredictionLog", ("regime", "uid")),
     ("RelaxationStep", ("run", "index")),
+    ("SweepPoint", ("run", "index")),
+    ("ModuleEvent", ("graph", "uid")),
 )
 
 

@@ -135,8 +135,27 @@ RELATIONS: Mapping[str, LiteralString] = {
     "outcome_of_relaxation": _related(
         "(node:Run {uid: key}) WHERE node.status IS NOT NULL", "node.uid", as_.RELAXATION_OUTCOME
     ),
-    "steps_of_relaxation": _related(
-        "(node:RelaxationStep) WHERE node.run = key AND node.index >= 0", "node.index", as_.RELAXATION_STEP
+    "gates_of_relaxation": _related(_RUN + "-[:DECIDED]->(node:GateEvent)", "node.key", as_.GATE_EVENT),
+    "gating_metrics": "UNWIND $keys AS key RETURN key, COLLECT { MATCH "
+    + _RUN
+    + """-[:DECIDED]->(node:GateEvent)
+    WITH node, node.opened AND node.realised IS NOT NULL AS known
+    WITH count(node) AS gates, avg(node.hazard) AS hazard_mean,
+      sum(CASE WHEN node.opened THEN 1 ELSE 0 END) AS opened,
+      sum(CASE WHEN node.opened THEN node.benefit ELSE 0.0 END) AS expected,
+      sum(CASE WHEN known THEN 1 ELSE 0 END) AS measured,
+      sum(CASE WHEN known THEN node.realised ELSE 0.0 END) AS realised,
+      sum(CASE WHEN known AND node.realised > 0 THEN node.realised ELSE 0.0 END) AS gained,
+      sum(CASE WHEN known AND node.realised > 0 THEN 1 ELSE 0 END) AS good
+    WHERE gates > 0 RETURN """
+    + as_.GATING_METRICS
+    + " LIMIT $first } AS nodes",
+    "outcome_of_sweep": _related("(node:Run {uid: key}) WHERE node.points IS NOT NULL", "node.uid", as_.SWEEP_OUTCOME),
+    "outcome_of_expansion": _related(
+        "(node:Run {uid: key}) WHERE node.survivors IS NOT NULL", "node.uid", as_.EXPANSION_OUTCOME
+    ),
+    "candidates_of_expansion": _related(
+        _RUN + "-[:WEIGHS]->(node:ExpansionCandidate)", "node.index", as_.EXPANSION_CANDIDATE
     ),
     # from a model or checkpoint
     "checkpoints": _related(

@@ -1,7 +1,8 @@
 """Coupling graphs: drawn by hand or by the API, read as one description, written in one transaction.
 
 A description is what `nvp.coordinator.description` takes: modules by key, couplings by their ends. Whatever is no known
-name on a node or link is a parameter of its kind, so that a wrong name is told and not passed over.
+name on a node or link is a parameter of its kind, so that a wrong name is told and not passed over. What a drawing says
+includes the evidence for the hypotheses that its order parameters measure: `digest` changes with either.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from neo4j import AsyncManagedTransaction
 
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
-from graph.identity import coupling_graph_uid, order_parameter_uid
+from graph.identity import coupling_graph_uid, digest, order_parameter_uid
+from graph.queries import module_events
 
 # names on a node or link that are no parameters of its kind
-_OF_MODULE = {"uid", "key", "kind", "eta", "eta_source", "term", "title", "note"}
+_OF_MODULE = {"uid", "key", "kind", "eta", "eta_source", "term", "title", "note", "version", "cost"}
 _OF_COUPLING = {"kind", "delta_key", "term", "title", "note"}
 
 
@@ -33,6 +35,16 @@ class Drawn:
     description: dict[str, Any]
     # η by key, where one is set
     eta: dict[str, float]
+    # for and against the hypothesis that an order parameter measures, by its key
+    evidence: dict[str, tuple[float, float]]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that a relaxation depends on but the state; "" where it cannot be relaxed."""
+        try:
+            return digest([self.description, self.evidence])
+        except ValueError:  # a number that is not finite
+            return ""
 
 
 async def drawn(gateway: Gateway, name: str) -> Drawn:
@@ -80,18 +92,50 @@ async def upsert(
         known = await (await tx.run(READ, name=name)).single()
         before = of_row(known.data()) if known is not None else None
         if before is None or before.version == 0 or before.description != as_read(description):
-            await _write(tx, name, description)
+            await write(tx, name, description, before=before)
         return of_row((await (await tx.run(READ, name=name)).single(strict=True)).data())
 
     return await gateway.transact(work)
 
 
-async def _write(tx: AsyncManagedTransaction, name: str, description: Mapping[str, Any]) -> None:
+async def require_unchanged(tx: AsyncManagedTransaction, name: str, digest: str) -> Drawn:
+    """The graph, which `tx` has locked, as it was when its `digest` was taken; raises Conflict where it is another."""
+    found = await (await tx.run(READ, name=name)).single()
+    now = of_row(found.data()) if found is not None else None
+    if now is None or now.digest != digest:
+        raise Conflict(
+            "STALE_VERSION",
+            f"expected coupling graph {name!r} as it was when this was asked for, got one that was changed since.",
+            next_step="Ask again.",
+        )
+    return now
+
+
+def with_additions(drawn: Drawn, additions: Mapping[str, Any]) -> dict[str, Any]:
+    """The graph's description with further (normal) modules, couplings and deltas."""
+    ours = drawn.description
+    return {
+        **ours,
+        "modules": [*ours["modules"], *additions["modules"]],
+        "couplings": [*ours["couplings"], *additions["couplings"]],
+        "deltas": {**ours["deltas"], **additions["deltas"]},
+    }
+
+
+async def write(
+    tx: AsyncManagedTransaction, name: str, description: Mapping[str, Any], *, before: Drawn | None, source: str = "api"
+) -> None:
+    """Make a graph that `tx` has locked what the (normal) description says; the modules' events say what changed."""
     modules = [
         {
             "key": each["key"],
             "uid": order_parameter_uid(name, each["key"]),
-            "properties": {**_flat(each["params"]), "kind": each["kind"], "term": each["term"] or None},
+            "properties": {
+                **_flat(each["params"]),
+                "kind": each["kind"],
+                "term": each["term"] or None,
+                "cost": each["cost"],
+            },
         }
         for each in description["modules"]
     ]
@@ -120,12 +164,16 @@ async def _write(tx: AsyncManagedTransaction, name: str, description: Mapping[st
         "weights_json": json.dumps(description["weights"], sort_keys=True),
         "gamma": description["gamma"],
         "tau": description["tau"],
+        "budget": description["budget"],
         "allow_missing_delta": description["allow_missing_delta"],
     }
+    known = before.description["modules"] if before else []
+    changes = module_events.changes(known, as_read(description)["modules"])
     await (await tx.run(CLEAR, name=name, keys=[each["key"] for each in modules])).consume()
     await (await tx.run(WRITE_MODULES, name=name, modules=modules, whole=whole)).consume()
     await (await tx.run(WRITE_COUPLINGS, name=name, couplings=couplings)).consume()
     await (await tx.run(WRITE_DELTAS, name=name, deltas=deltas)).consume()
+    await module_events.add(tx, name, changes, source=source)
 
 
 def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,6 +213,7 @@ def of_row(row: Mapping[str, Any]) -> Drawn:
             "kind": each.get("kind"),
             "params": _params(each, _OF_MODULE),
             "term": each.get("term") or "",
+            "cost": each.get("cost") or 0.0,
         }
         for each in row["modules"]
     ]
@@ -195,14 +244,20 @@ def of_row(row: Mapping[str, Any]) -> Drawn:
         "deltas": dict(sorted(deltas.items())),
         "gamma": whole.get("gamma") or 0.0,
         "tau": whole.get("tau") or 0.0,
+        "budget": whole.get("budget"),
         "allow_missing_delta": bool(whole.get("allow_missing_delta")),
     }
+    evidence: dict[str, tuple[float, float]] = {}
+    for each in row["evidence"]:
+        supporting, refuting = evidence.get(each["key"], (0.0, 0.0))
+        evidence[each["key"]] = (supporting + each["supporting"], refuting + each["refuting"])
     return Drawn(
         name=whole["name"],
         uid=whole.get("uid"),
         version=whole.get("version") or 0,
         description=as_read(described),
         eta={each["key"]: float(each["eta"]) for each in row["modules"] if each.get("eta") is not None},
+        evidence=evidence,
     )
 
 
@@ -232,7 +287,11 @@ RETURN g {.*} AS graph,
             RETURN {start: p.key, end: q.key, properties: properties(c)} } AS couplings,
   COLLECT { MATCH (g)-[:HAS_DELTA]->(d:Delta) RETURN {key: d.key, value: d.value}
             UNION MATCH (g)-[:HAS_MODULE]->(:OrderParameter)<-[:FEEDS]-(d:Delta)
-            RETURN {key: d.key, value: d.value} } AS deltas
+            RETURN {key: d.key, value: d.value} } AS deltas,
+  COLLECT { MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)-[:MEASURES]->()-[e:SUPPORTED_BY|REFUTED_BY]->()
+            WITH p, e, coalesce(e.weight, 1.0) AS weight
+            RETURN {key: p.key, supporting: CASE type(e) WHEN 'SUPPORTED_BY' THEN weight ELSE 0.0 END,
+              refuting: CASE type(e) WHEN 'REFUTED_BY' THEN weight ELSE 0.0 END} ORDER BY p.key } AS evidence
 LIMIT 1
 """
 
@@ -279,7 +338,7 @@ SET g += $whole, g.version = coalesce(g.version, 0) + 1
 WITH g
 UNWIND $modules AS module
 MERGE (g)-[:HAS_MODULE]->(p:OrderParameter {key: module.key})
-WITH p, module, p {.eta, .eta_source, .title, .note} AS kept
+WITH p, module, p {.eta, .eta_source, .title, .note, .version} AS kept
 SET p = module.properties
 SET p += kept, p.key = module.key, p.uid = module.uid
 """

@@ -134,6 +134,18 @@ def _latest_first(match: LiteralString, projection: LiteralString, order: Litera
     return _keyset(match, "node.uid < $uid", "node.uid", order, projection, {"uid": "~"})
 
 
+def _of_run(label: LiteralString, projection: LiteralString) -> Keyset:
+    """What a run has made beyond an index, in order."""
+    return _keyset(
+        "MATCH (node:" + label + ") WHERE node.run = $run AND node.index > $beyond",
+        "node.index > $index",
+        "node.index",
+        "node.run, node.index",
+        projection,
+        {"index": LEAST},
+    )
+
+
 def _in_time(label: LiteralString, owner: LiteralString) -> Keyset:
     """Snapshots of one domain or sequence in order of (t_index, uid), straight off their index."""
     return _keyset(
@@ -175,6 +187,12 @@ LISTS: Mapping[str, Keyset] = {
     ),
     "violations": _latest_first("MATCH (node:Violation) WHERE true", as_.VIOLATION),
     "prediction_logs": _latest_first("MATCH (node:PredictionLog) WHERE true", as_.PREDICTION_LOG),
+    "relaxation_steps": _of_run("RelaxationStep", as_.RELAXATION_STEP),
+    "energy_budget": _of_run("RelaxationStep", as_.ENERGY_BUDGET),
+    "sweep_points": _of_run("SweepPoint", as_.SWEEP_POINT),
+    "module_events": _latest_first(
+        "MATCH (node:ModuleEvent) WHERE node.graph = $graph", as_.MODULE_EVENT, order="node.graph DESC, node.uid DESC"
+    ),
 }
 """By name: the list over all nodes of a label, walked along its key."""
 

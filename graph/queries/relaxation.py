@@ -13,10 +13,10 @@ from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
 
-from graph.errors import Conflict
 from graph.gateway import Gateway
-from graph.identity import relaxation_step_uid
-from graph.queries.coupling import READ, as_read, of_row
+from graph.identity import gate_event_uid, relaxation_step_uid
+from graph.queries import module_events
+from graph.queries.coupling import require_unchanged
 from graph.queries.leases import Lease, fence
 
 
@@ -56,6 +56,9 @@ class ResultRow:
     delta_f90: int | None
     wall_seconds: float | None
     written_back: bool | None
+    spent: float | None
+    budget: float | None
+    snapped_energy: float | None
     graph_name: str | None
     graph_digest: str | None
     keys: list[str] | None
@@ -68,36 +71,43 @@ async def record(
     lease: Lease,
     *,
     name: str,
-    description: Mapping[str, Any],
+    digest: str,
     result: Mapping[str, Any],
     steps: Sequence[Mapping[str, Any]],
     eta: Mapping[str, float],
+    gates: Sequence[Mapping[str, Any]],
     write_back: bool,
 ) -> None:
     """Write what a relaxation found, all or nothing; `write_back` also moves the order parameters there.
 
-    Raises LeaseLost, and Conflict where η should be written back to a graph that has changed since.
+    `gates` say what became of each gate, `after` by key which had to open first. Raises LeaseLost, and Conflict where
+    η should be written back to a graph whose `digest` has changed since.
     """
     nodes = [{"uid": relaxation_step_uid(lease.run, step["index"]), "properties": dict(step)} for step in steps]
     settled = [{"key": key, "eta": value} for key, value in eta.items()]
+    decisions = [
+        {
+            "uid": gate_event_uid(lease.run, gate["key"]),
+            "after": [gate_event_uid(lease.run, key) for key in gate["after"]],
+            "properties": {name: value for name, value in gate.items() if name != "after"},
+        }
+        for gate in gates
+    ]
 
     async def work(tx: AsyncManagedTransaction) -> None:
         await fence(tx, lease)
         if write_back:
             # lock by writing, then look: nobody can draw in between
-            await (await tx.run(MOVE, name=name, run=lease.run, settled=settled)).consume()
-            now = await (await tx.run(READ, name=name)).single()
-            if now is None or of_row(now.data()).description != as_read(description):
-                raise Conflict(
-                    "STALE_VERSION",
-                    f"expected coupling graph {name!r} as it was relaxed, got one that was changed since.",
-                    next_step="Relax it again.",
-                )
+            moved = await tx.run(MOVE, name=name, run=lease.run, settled=settled)
+            before = {row["key"]: row["before"] async for row in moved}
+            await require_unchanged(tx, name, digest)
+            await module_events.add(tx, name, module_events.moves(before, eta), source=lease.run)
         await (await tx.run(RECORD, run=lease.run, name=name, result=dict(result))).consume()
         await (await tx.run(STEPS, run=lease.run, steps=nodes)).consume()
         pairs = [[a["uid"], b["uid"]] for a, b in itertools.pairwise(nodes)]
         await (await tx.run(CHAIN, run=lease.run, first=nodes[0]["uid"], pairs=pairs)).consume()
         await (await tx.run(SETTLE, run=lease.run, name=name, settled=settled)).consume()
+        await (await tx.run(DECIDE, run=lease.run, name=name, gates=decisions)).consume()
 
     await gateway.transact(work)
 
@@ -154,7 +164,25 @@ SET g.touched_at = datetime()
 WITH g
 UNWIND $settled AS each
 MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: each.key})
+WITH p, each, p.eta AS before
 SET p.eta = each.eta, p.eta_source = $run
+RETURN p.key AS key, before
+"""
+
+DECIDE: LiteralString = """
+MATCH (r:Run {uid: $run})
+UNWIND $gates AS gate
+MERGE (e:GateEvent {uid: gate.uid})
+ON CREATE SET e.at = datetime()
+SET e += gate.properties, e.run = $run, e.graph = $name
+MERGE (r)-[:DECIDED]->(e)
+WITH e, gate
+OPTIONAL MATCH (:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter {key: gate.properties.key})
+FOREACH (_ IN CASE WHEN p IS NULL THEN [] ELSE [1] END | MERGE (e)-[:OF_GATE]->(p))
+WITH e, gate
+UNWIND gate.after AS parent
+MATCH (f:GateEvent {uid: parent})
+MERGE (e)-[:PARENT]->(f)
 """
 
 LIST: LiteralString = """
@@ -167,6 +195,7 @@ ORDER BY s.run, s.index LIMIT $limit
 RESULT: LiteralString = """
 MATCH (r:Run {uid: $run})
 RETURN r {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,
-  .wall_seconds, .written_back, .graph_name, .graph_digest, .keys, .terms, .eta} AS result
+  .wall_seconds, .written_back, .spent, .budget, .snapped_energy, .graph_name, .graph_digest, .keys, .terms, .eta}
+  AS result
 LIMIT 1
 """

@@ -25,6 +25,8 @@ RUN_LABELS: Mapping[str, str] = {
     "evaluation": "EvaluationRun",
     "prediction": "PredictionRun",
     "relaxation": "RelaxationRun",
+    "sweep": "SweepRun",
+    "expansion": "ExpansionRun",
 }
 CAPABILITIES = ("batch", "interactive")
 OUTCOME_FIELDS = frozenset(
@@ -38,7 +40,7 @@ class RunRow:
     """A Run as it was when it was read."""
 
     uid: str
-    # generation, training, evaluation, prediction, relaxation
+    # one of RUN_LABELS
     kind: str
     state: str
     # which worker may claim it: batch or interactive

@@ -15,13 +15,17 @@ from nvp.errors import FieldError
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, emit, fail, run
 from resolvers.services.context import Services
-from resolvers.services.relaxation import RelaxationRequest, compute, explain, submit_relaxation
+from resolvers.services.coupling import explain
+from resolvers.services.relaxation import RelaxationRequest, compute, submit_relaxation
 from resolvers.services.settings import parse_settings
 
 Name = Annotated[str, typer.Argument(metavar="GRAPH", help="Name of a CouplingGraph.", show_default=False)]
 RunUid = Annotated[str, typer.Argument(metavar="RUN", help="A relaxation's run.", show_default=False)]
 EtaOption = Annotated[
     list[str] | None, typer.Option("--eta", help="Where an order parameter starts, as KEY=0.3; may be repeated.")
+]
+ClientKey = Annotated[
+    str | None, typer.Option(help="Stands for this request: given again, it is answered with the same run.")
 ]
 PAGE = 200
 
@@ -53,6 +57,7 @@ def relax(
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Move the order parameters to where they settled.")
     ] = False,
+    client_key: ClientKey = None,
     force: Annotated[bool, typer.Option("--force", help="Relax again, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
@@ -65,14 +70,14 @@ def relax(
         request = RelaxationRequest(
             graph=name,
             settings=parse_settings(setting or []),
-            start=_eta(eta or []),
+            start=eta_of(eta or []),
             seed=seed,
             write_back=write_back,
             force=force,
         )
     except FieldError as error:
         fail(error)
-    result = run(_relax(request, detach))
+    result = run(_relax(request, detach, client_key))
     emit(result, as_json=as_json, text=queued_text(result) if detach else _told(result))
 
 
@@ -103,14 +108,14 @@ def plot(
 
 async def _show(name: str, eta: list[str]) -> dict[str, Any]:
     async with opened() as services:
-        found = await explain(services, name, _eta(eta))
+        found = await explain(services, name, eta_of(eta))
         version = (await coupling.drawn(services.gateway, name)).version
     return {"graph": name, "version": version, **asdict(found)}
 
 
-async def _relax(request: RelaxationRequest, detach: bool) -> dict[str, Any]:
+async def _relax(request: RelaxationRequest, detach: bool, client_key: str | None) -> dict[str, Any]:
     async with opened() as services:
-        row = await submit_relaxation(services, request)
+        row = await submit_relaxation(services, request, client_key=client_key)
         if detach:
             return queued(row)
         row = row if row.finished else await finish(services, row)
@@ -173,7 +178,7 @@ async def _steps(services: Services, uid: str) -> list[relaxation.StepRow]:
     return steps
 
 
-def _eta(texts: list[str]) -> dict[str, float]:
+def eta_of(texts: list[str]) -> dict[str, float]:
     """`["gate=0.3"]` by key; keys may have dots, which settings may not."""
     found = {}
     for text in texts:

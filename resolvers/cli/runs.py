@@ -27,7 +27,7 @@ HIDDEN = frozenset({"lease_token", "dedup_key"})  # of use to workers only
 @app.command("list")
 def list_(
     state: Annotated[str | None, typer.Option(help="QUEUED, LEASED, RUNNING, SUCCEEDED, FAILED or CANCELLED.")] = None,
-    kind: Annotated[str | None, typer.Option(help="generation, training, evaluation or prediction.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"One of {', '.join(RUN_LABELS)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many, newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,29 +10,43 @@ from typing import Any, cast
 import strawberry
 from strawberry.scalars import JSON
 
-from graph.identity import digest
 from graph.queries import coupling, relaxation
 from graph.queries.coupling import Drawn
+from nvp.coordinator.candidates import Candidate
+from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.description import normal
+from nvp.coordinator.grid import Axis
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
-from resolvers.services import relaxation as service
-from schema.connection import DEFAULT_PAGE, page_size
+from resolvers.services import coupling as service
+from resolvers.services.expansion import ExpansionRequest, submit_expansion
+from resolvers.services.gates import record_benefits
+from resolvers.services.relaxation import RelaxationRequest, rehearse_relaxation, submit_relaxation
+from resolvers.services.residuals import TOLERANCE, draw_residuals
+from resolvers.services.sweep import SweepRequest, submit_sweep
+from schema import ports
+from schema.connection import DEFAULT_PAGE, MAX_PAGE, page_size
 from schema.coordination import (
+    BenefitsResult,
     Coupling,
     CouplingGraph,
     CouplingGraphInput,
     CouplingGraphResult,
     CouplingInput,
+    ExpansionInput,
+    ExpansionResult,
     ExplainResult,
     Explanation,
+    ModuleInput,
     OrderParameter,
+    RecordedBenefits,
     RelaxInput,
     RelaxResult,
-    Term,
+    SweepInput,
+    SweepResult,
 )
 from schema.described import described, watched
-from schema.relaxation import RelaxationStep
+from schema.relaxation import RelaxationStep, Term
 
 
 @strawberry.type
@@ -46,16 +60,11 @@ class CouplingQuery:
         return await coupling.names(info.context.services.gateway, limit=page_size(first), after=after)
 
     @described("The free energy of a coupling graph's state, term by term; `eta` by key, else where it stands.")
-    async def explain(self, info: Info, graph: str, eta: JSON | None = None) -> ExplainResult:
-        found = await service.explain(info.context.services, graph, cast("Mapping[str, float]", eta or {}))
-        return Explanation(
-            energy=found.energy,
-            keys=list(found.keys),
-            eta=list(found.eta),
-            gradient=list(found.gradient),
-            curvature_bound=found.curvature_bound,
-            terms=[Term(name=name, energy=energy, gradient_norm=norm) for name, energy, norm in found.terms],
-        )
+    async def explain(
+        self, info: Info, graph: str, eta: JSON | None = None, step_size: float = RelaxConfig().step_size
+    ) -> ExplainResult:
+        given = cast("Mapping[str, float]", eta or {})
+        return _explanation(await service.explain(info.context.services, graph, given, step_size=step_size))
 
 
 @strawberry.type
@@ -64,15 +73,13 @@ class CouplingMutation:
     async def upsert_coupling_graph(self, info: Info, input: CouplingGraphInput) -> CouplingGraphResult:
         description = normal(
             {
-                "modules": [
-                    {"key": each.key, "kind": each.kind, "params": each.params, "term": each.term}
-                    for each in input.modules
-                ],
+                "modules": [{"key": each.key, **module_of(each)} for each in input.modules],
                 "couplings": [coupling_of(each) for each in input.couplings],
                 "weights": input.weights,
                 "deltas": input.deltas,
                 "gamma": input.gamma,
                 "tau": input.tau,
+                "budget": input.budget,
                 "allow_missing_delta": input.allow_missing_delta,
             }
         )
@@ -92,7 +99,7 @@ class CouplingMutation:
 
     @described("Relax a coupling graph; the run's steps are its trail.")
     async def relax_coupling_graph(self, info: Info, input: RelaxInput) -> RelaxResult:
-        request = service.RelaxationRequest(
+        request = RelaxationRequest(
             graph=input.graph,
             settings=cast("Mapping[str, Any]", input.settings or {}),
             start=cast("Mapping[str, float]", input.start or {}),
@@ -100,8 +107,60 @@ class CouplingMutation:
             write_back=input.write_back,
             force=input.force,
         )
-        row = await service.submit_relaxation(info.context.services, request)
+        if input.dry_run:
+            return _explanation(await rehearse_relaxation(info.context.services, request))
+        row = await submit_relaxation(info.context.services, request, client_key=input.client_key)
         return cast("RelaxResult", present.submitted(row))
+
+    @described("Relax a coupling graph at every point of a grid.")
+    async def sweep_coupling_graph(self, info: Info, input: SweepInput) -> SweepResult:
+        request = SweepRequest(
+            graph=input.graph,
+            axes=[Axis(path=axis.path, values=tuple(axis.values)) for axis in input.axes],
+            settings=cast("Mapping[str, Any]", input.settings or {}),
+            start=cast("Mapping[str, float]", input.start or {}),
+            seed=input.seed,
+            force=input.force,
+        )
+        row = await submit_sweep(info.context.services, request, client_key=input.client_key)
+        return cast("SweepResult", present.submitted(row))
+
+    @described("Weigh modules that a coupling graph might be given; with `apply`, add those that survive.")
+    async def propose_expansion(self, info: Info, input: ExpansionInput) -> ExpansionResult:
+        request = ExpansionRequest(
+            graph=input.graph,
+            candidates=[
+                Candidate(
+                    key=each.module.key,
+                    module=module_of(each.module),
+                    couplings=[coupling_of(one) for one in each.couplings],
+                    deltas=cast("Mapping[str, float]", each.deltas or {}),
+                )
+                for each in input.candidates
+            ],
+            gamma=input.gamma,
+            tau=input.tau,
+            keep=input.keep,
+            apply=input.apply,
+            settings=cast("Mapping[str, Any]", input.settings or {}),
+            start=cast("Mapping[str, float]", input.start or {}),
+            seed=input.seed,
+            force=input.force,
+        )
+        row = await submit_expansion(info.context.services, request, client_key=input.client_key)
+        return cast("ExpansionResult", present.submitted(row))
+
+    @described("Draw a prediction as a coupling graph: how far each of its states keeps the laws.")
+    async def draw_residuals(
+        self, info: Info, prediction: strawberry.ID, name: str, tolerance: float = TOLERANCE
+    ) -> CouplingGraphResult:
+        drawn = await draw_residuals(info.context.services, prediction, name, tolerance=tolerance)
+        return cast("CouplingGraphResult", shown(drawn))
+
+    @described("Record what gates of a relaxation turned out to be worth: `benefits` by key, all of them or none.")
+    async def record_benefits(self, info: Info, run: strawberry.ID, benefits: JSON) -> BenefitsResult:
+        await record_benefits(info.context.services, run, cast("Mapping[str, float]", benefits))
+        return RecordedBenefits(gates=await info.context.catalog.related(ports.GATES_OF_RELAXATION, run, MAX_PAGE))
 
 
 @strawberry.type
@@ -118,6 +177,25 @@ class CouplingSubscription:
                         for step in steps:
                             yield RelaxationStep(**asdict(step))
                         last = steps[-1].index
+
+
+def _explanation(found: service.Explanation) -> Explanation:
+    return Explanation(
+        energy=found.energy,
+        keys=list(found.keys),
+        eta=list(found.eta),
+        gradient=list(found.gradient),
+        curvature_bound=found.curvature_bound,
+        row_bounds=list(found.row_bounds),
+        margin=found.margin,
+        row_margins=list(found.row_margins),
+        terms=[Term(name=name, energy=energy, gradient_norm=norm) for name, energy, norm in found.terms],
+    )
+
+
+def module_of(given: ModuleInput) -> dict[str, Any]:
+    """The module as a description has it, without its key."""
+    return {"kind": given.kind, "params": given.params, "term": given.term, "cost": given.cost}
 
 
 def coupling_of(given: CouplingInput) -> dict[str, Any]:
@@ -139,9 +217,10 @@ def shown(drawn: Drawn) -> CouplingGraph:
         name=drawn.name,
         uid=strawberry.ID(drawn.uid) if drawn.uid else None,
         version=drawn.version,
-        digest=digest(description),
+        digest=drawn.digest,
         gamma=description["gamma"],
         tau=description["tau"],
+        budget=description["budget"],
         weights=description["weights"],
         deltas=description["deltas"],
         modules=[
@@ -150,6 +229,7 @@ def shown(drawn: Drawn) -> CouplingGraph:
                 kind=each["kind"],
                 params=each["params"],
                 term=each["term"] or None,
+                cost=each["cost"],
                 eta=drawn.eta.get(each["key"]),
             )
             for each in description["modules"]

@@ -10,14 +10,17 @@ import strawberry
 
 from graph.queries import leaks
 from graph.queries.run_rows import RunRow
+from schema.coordination import ModuleEvent
 from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind
+from schema.expansion import ExpansionCandidate, ExpansionOutcome
 from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
 from schema.models import Checkpoint, Epoch, Model
 from schema.outcomes import PredictionLog, Violation
 from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
-from schema.relaxation import RelaxationOutcome, RelaxationStep
+from schema.relaxation import EnergyBudget, GateEvent, GatingMetrics, RelaxationOutcome, RelaxationStep, Term
 from schema.runs import NODE_TYPES, RUN_TYPES, Run, RunProgress, Use
 from schema.snapshots import EnergySnapshot
+from schema.sweep import SweepOutcome, SweepPoint
 
 Present = Callable[[Mapping[str, Any]], Any]
 
@@ -56,6 +59,17 @@ def use(row: Mapping[str, Any]) -> Use:
     """A link from a run to what it works on; the label that has a type of its own says which."""
     label = next(label for label in row["labels"] if label in NODE_TYPES)
     return Use(role=row["role"], label=label, key=row["key"])
+
+
+def energy_budget(row: Mapping[str, Any]) -> EnergyBudget:
+    """An EnergyBudget, its terms by name."""
+    terms = zip(row["names"], row["term_energy"], row["term_norm"], strict=True)
+    kept = ("energy", "gain", "scale", "accepted", "backtracks", "margin", "noise")
+    return EnergyBudget(
+        step=row["index"],
+        terms=[Term(name=name, energy=energy, gradient_norm=norm) for name, energy, norm in terms],
+        **{name: row[name] for name in kept},
+    )
 
 
 def leak(found: leaks.Leak) -> Leak:
@@ -109,7 +123,11 @@ RELATIONS: Mapping[str, Present] = {
     "predictions_of_run": prediction,
     "evaluations_of_run": plain(Evaluation),
     "outcome_of_relaxation": plain(RelaxationOutcome),
-    "steps_of_relaxation": plain(RelaxationStep),
+    "gates_of_relaxation": plain(GateEvent),
+    "gating_metrics": plain(GatingMetrics),
+    "outcome_of_sweep": plain(SweepOutcome),
+    "outcome_of_expansion": plain(ExpansionOutcome),
+    "candidates_of_expansion": plain(ExpansionCandidate),
     "checkpoints": plain(Checkpoint),
     "parent": plain(Checkpoint),
     "start": snapshot,
@@ -140,6 +158,10 @@ LISTINGS: Mapping[str, Present] = {
     "evaluations": plain(Evaluation),
     "violations": violation,
     "prediction_logs": plain(PredictionLog),
+    "relaxation_steps": plain(RelaxationStep),
+    "energy_budget": energy_budget,
+    "sweep_points": plain(SweepPoint),
+    "module_events": plain(ModuleEvent),
 }
 """By listing: how to present its nodes."""
 

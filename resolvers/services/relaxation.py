@@ -6,27 +6,23 @@ replay needs: on the same machine it is bit-identical.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graph.errors import Conflict, GraphError
-from graph.identity import digest
-from graph.queries import coupling, relaxation, runs
-from graph.queries.coupling import Drawn
+from graph.errors import GraphError
+from graph.queries import relaxation
 from graph.queries.runs import RunRow
-from nvp.coordinator.config import RelaxConfig
-from nvp.coordinator.description import graph_of, keys_of, normal
-from nvp.coordinator.reference import reference_curvature, reference_energy, reference_terms
+from nvp.coordinator.description import graph_of, keys_of
+from nvp.coordinator.gating import Schedule, WithinBudget
+from nvp.coordinator.measures import hazard_rate
 from nvp.errors import FieldError
-from resolvers.poke import poke
+from resolvers.services import coupling
 from resolvers.services.context import Services
-from resolvers.services.settings import fitted
-from resolvers.services.version import code_version
+from resolvers.services.coupling import Explanation, explained, require_fit, settings_of, start_of, taken
 
 if TYPE_CHECKING:
     from nvp.coordinator.account import Account
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
 
 MAX_NUMBERS = 1 << 24
 """Steps times modules of one relaxation, whose states are all recorded."""
-MIDDLE = 0.5
-"""η of an order parameter that nobody has set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,107 +49,42 @@ class RelaxationRequest:
     force: bool = False
 
 
-async def submit_relaxation(services: Services, request: RelaxationRequest) -> RunRow:
+async def submit_relaxation(services: Services, request: RelaxationRequest, *, client_key: str | None = None) -> RunRow:
     """A QUEUED run of the graph as it is now; raises `FieldError` or `GraphError` where it cannot be relaxed."""
-    found = await coupling.drawn(services.gateway, request.graph)
-    description = normal(found.description)
+    graph = await taken(services, request.graph)
+    return await coupling.submit(
+        services,
+        graph,
+        kind="relaxation",
+        config=_checked(graph, request),
+        seed=request.seed,
+        # a run that moves order parameters must move them again where they were set back
+        once=not request.write_back,
+        force=request.force,
+        client_key=client_key,
+        request=asdict(request),
+    )
+
+
+async def rehearse_relaxation(services: Services, request: RelaxationRequest) -> Explanation:
+    """All checks of `submit_relaxation`, and the energy at the start; nothing is queued."""
+    graph = await taken(services, request.graph)
+    config = _checked(graph, request)
+    return explained(graph, config["start"], step_size=config["settings"]["step_size"])
+
+
+def _checked(graph: coupling.Taken, request: RelaxationRequest) -> dict[str, Any]:
+    """What the config of a run holds beside the graph."""
     solver = settings_of(request.settings)
-    keys = keys_of(description)
-    if (solver.steps + 1) * len(keys) > MAX_NUMBERS:
+    if (solver.steps + 1) * len(graph.keys) > MAX_NUMBERS:
         raise GraphError(
             "TOO_LARGE",
-            f"expected at most {MAX_NUMBERS} steps times modules, got {solver.steps} times {len(keys)}.",
+            f"expected at most {MAX_NUMBERS} steps times modules, got {solver.steps} times {len(graph.keys)}.",
             next_step="Ask for fewer steps.",
         )
-    config = {
-        "graph": found.name,
-        "description": description,
-        "digest": digest(description),
-        "settings": asdict(solver),
-        "start": start_of(found, keys, request.start),
-        "write_back": request.write_back,
-    }
-    uid = found.uid or await coupling.adopt(services.gateway, found.name)
-    row = await runs.submit(
-        services.gateway,
-        kind="relaxation",
-        config=config,
-        capability="interactive",
-        # a run that moves order parameters must move them again where they were set back
-        dedup_key=None if request.write_back else digest(["relaxation", config, request.seed, code_version()]),
-        rng_seed=request.seed,
-        inputs=[(uid, "graph")],
-        force=request.force,
-        code_version=code_version(),
-    )
-    poke(services.settings, "interactive")
-    return row
-
-
-def settings_of(values: Mapping[str, Any]) -> RelaxConfig:
-    """The solver's configuration; raises `FieldError` on a name or value that it does not have."""
-    return RelaxConfig(**fitted(RelaxConfig, values))
-
-
-def start_of(found: Drawn, keys: tuple[str, ...], given: Mapping[str, float]) -> list[float]:
-    """η of each module to start from."""
-    if unknown := sorted(set(given) - set(keys)):
-        raise FieldError(
-            "BAD_KEY",
-            f"expected keys out of {', '.join(keys)}, got {', '.join(unknown)}.",
-            next_step="Correct the key.",
-        )
-    start = {**dict.fromkeys(keys, MIDDLE), **found.eta, **given}
-    for key in keys:
-        value = start[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise FieldError("BAD_STATE", f"expected eta of {key!r} within 0 … 1, got {value!r}.", next_step="Clip it.")
-    return [float(start[key]) for key in keys]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """The free energy of a state, and where it would go."""
-
-    energy: float
-    keys: tuple[str, ...]
-    eta: tuple[float, ...]
-    gradient: tuple[float, ...]
-    # L over the whole box; None where there is no bound
-    curvature_bound: float | None
-    # name, energy and gradient norm of each term
-    terms: tuple[tuple[str, float, float], ...]
-
-
-async def explain(services: Services, name: str, eta: Mapping[str, float]) -> Explanation:
-    """What the energy of a graph is made of, where it stands or at `eta` by key; in plain NumPy, for the API."""
-    found = await coupling.drawn(services.gateway, name)
-    description = normal(found.description)
-    keys, graph = keys_of(description), graph_of(description)
-    state = start_of(found, keys, eta)
-    terms = reference_terms(graph, state)
-    energy, gradient = reference_energy(graph, state)
-    bound = reference_curvature(graph)
-    return Explanation(
-        energy=energy,
-        keys=keys,
-        eta=tuple(state),
-        gradient=tuple(gradient.tolist()),
-        curvature_bound=bound if math.isfinite(bound) else None,
-        terms=tuple((name, value, float(np.linalg.norm(slope))) for name, (value, slope) in terms.items()),
-    )
-
-
-async def add_coupling(services: Services, name: str, added: Mapping[str, Any]) -> Drawn:
-    """Add one coupling to a graph, whatever else changes it meanwhile."""
-    while True:
-        found = await coupling.drawn(services.gateway, name)
-        couplings = [*found.description["couplings"], added]
-        description = normal({**found.description, "couplings": couplings})
-        try:
-            return await coupling.upsert(services.gateway, name, description, expected_version=found.version)
-        except Conflict:  # another writer was faster: add it to what is there now
-            continue
+    require_fit(graph.description, solver)
+    start = start_of(graph, request.start)
+    return {"settings": asdict(solver), "start": start, "write_back": request.write_back}
 
 
 async def execute(services: Services, run: RunRow, task: Task) -> None:
@@ -164,15 +93,22 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     description = config["description"]
     await task.report(0.0, "compiling")
     began = time.perf_counter()
-    found, account = await task.compute(compute, config, run.rng_seed)
+    budget = config["settings"]["steps"]
+    found, account = await task.compute(
+        compute,
+        config,
+        run.rng_seed,
+        between=lambda done: task.tell(done / budget, f"{done} of at most {budget} steps"),
+    )
     keys, graph = keys_of(description), graph_of(description)
     await task.report(1.0, "recording the trail")
     eta = dict(zip(keys, map(float, found.eta), strict=True))
+    decided = WithinBudget().schedule(description, eta)
     await relaxation.record(
         services.gateway,
         task.lease,
         name=config["graph"],
-        description=description,
+        digest=config["digest"],
         result={
             "graph_name": config["graph"],
             "graph_digest": config["digest"],
@@ -187,26 +123,50 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
             "delta_f90": account.delta_f90,
             "wall_seconds": time.perf_counter() - began,
             "written_back": config["write_back"],
+            "spent": decided.spent if decided.gates else None,
+            "budget": decided.budget,
+            "snapped_energy": decided.snapped_energy if decided.gates else None,
             "keys": list(keys),
             "terms": list(graph.terms),
             "eta": list(eta.values()),
         },
         steps=[asdict(step) for step in account.steps],
         eta=eta,
+        gates=gate_rows(decided),
         write_back=config["write_back"],
     )
 
 
-def compute(config: Mapping[str, Any], seed: int) -> tuple[Relaxation, Account]:
+def gate_rows(decided: Schedule) -> list[dict[str, Any]]:
+    """What is recorded of each gate."""
+    return [
+        {
+            "key": gate.key,
+            "eta": gate.eta,
+            "net": gate.net,
+            "hazard": hazard_rate(gate.net),
+            "benefit": gate.benefit,
+            "cost": gate.cost,
+            "opened": gate.key in decided.opened,
+            "refusal": decided.refusal(gate),
+            "after": gate.after,
+        }
+        for gate in decided.gates
+    ]
+
+
+def compute(
+    config: Mapping[str, Any], seed: int, *, between: Callable[[int], None] = lambda _: None
+) -> tuple[Relaxation, Account]:
     """What `execute` computes: needs no graph, and gives the same bits again."""
     import jax
 
     from nvp.coordinator.account import account
-    from nvp.coordinator.relax import relax
+    from nvp.coordinator.dispatches import relax_in_dispatches
 
     graph = graph_of(config["description"])
     solver = replace(settings_of(config["settings"]), record_states=True)
-    found = relax(graph, solver, jax.random.key(seed), eta0=np.array(config["start"]))
+    found = relax_in_dispatches(graph, solver, jax.random.key(seed), np.array(config["start"]), between=between)
     if status_of(found) == "NONFINITE":
         raise FieldError(
             "NONFINITE",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 
 from graph.queries import runs
-from resolvers.services import relaxation as service
-from resolvers.task import Task
+from resolvers.services import expansion, relaxation, sweep
 from tests.api.conftest import World
+from tests.resolvers.services.coupling_runs import worked
 
 pytestmark = pytest.mark.db
 
@@ -29,6 +31,28 @@ RESULT = """
 query($uid: ID!) { run(uid: $uid) { kind inputs { role } ... on RelaxationRun {
   outcome { status initialEnergy energy keys eta terms deltaF90 writtenBack graphName }
   steps { index energy accepted termEnergy eta } } } }
+"""
+LEDGER = """
+query($uid: ID!) { run(uid: $uid) { ... on RelaxationRun {
+  energyBudget { step energy terms { name energy gradientNorm } }
+  gates { key opened refusal }
+  gatingMetrics { gates opened hazardMean measured muHat } } } }
+"""
+EVENTS = """
+query($name: String!) { couplingGraph(name: $name) { ... on CouplingGraph {
+  events(first: 10) { nodes { event key version source payload } } } } }
+"""
+SWEEP = """
+mutation($input: SweepInput!) { sweepCouplingGraph(input: $input) {
+  __typename ... on SweepRun { uid state } ... on Problem { code } } }
+"""
+EXPAND = """
+mutation($input: ExpansionInput!) { proposeExpansion(input: $input) {
+  __typename ... on ExpansionRun { uid state } ... on Problem { code } } }
+"""
+BENEFITS = """
+mutation($run: ID!, $benefits: JSON!) { recordBenefits(run: $run, benefits: $benefits) {
+  ... on RecordedBenefits { gates { key realised } } ... on Problem { code } } }
 """
 GRAPH: dict[str, Any] = {
     "name": "baseline",
@@ -51,13 +75,8 @@ async def ask(client: httpx.AsyncClient, document: str, **variables: Any) -> Any
     return value
 
 
-async def work(world: World, uid: str) -> None:
-    services = world.services
-    claim = {"capability": "interactive", "worker": "test", "lease_seconds": 60, "only": uid}
-    (row,) = await runs.claim(services.gateway, **claim)
-    await runs.transition(services.gateway, row.uid, "LEASED", "RUNNING", row.lease_token)
-    await service.execute(services, row, Task(services.gateway, row))
-    await runs.transition(services.gateway, row.uid, "RUNNING", "SUCCEEDED", row.lease_token)
+async def work(world: World, uid: str, service: ModuleType = relaxation) -> None:
+    await worked(world.services, service, await runs.run(world.services.gateway, uid))
 
 
 async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, world: World) -> None:
@@ -67,12 +86,16 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     assert "baseline" in await ask(operator, "{ couplingGraphNames }")
 
     explain = """query($eta: JSON) { explain(graph: "baseline", eta: $eta) { ... on Explanation {
-      energy keys eta gradient curvatureBound terms { name energy gradientNorm } } ... on Problem { code } } }"""
+      energy keys eta gradient curvatureBound rowBounds margin rowMargins terms { name energy gradientNorm } }
+      ... on Problem { code } } }"""
     at = await ask(operator, explain, eta={"a": 0.06039, "b": 0.07784})
     assert at["energy"] == pytest.approx(-0.00250761, abs=1e-8)
     assert max(map(abs, at["gradient"])) < 1e-4
     # wells 2a + 12b of b, and the bond on both sides
     assert at["curvatureBound"] == pytest.approx(2 * 0.25 + 12 * 0.35 + 4 * 0.7)
+    assert at["rowBounds"] == pytest.approx([2 * 0.2 + 12 * 0.3 + 4 * 0.7, at["curvatureBound"]])
+    # of the default step
+    assert at["margin"] == pytest.approx(2 / at["curvatureBound"] - 0.05) == at["rowMargins"][1]
     assert sum(term["energy"] for term in at["terms"]) == pytest.approx(at["energy"])
     assert (await ask(operator, explain))["eta"] == [0.5, 0.5]
     assert await ask(operator, explain, eta={"z": 0.5}) == {"code": "BAD_KEY"}
@@ -89,6 +112,32 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     assert steps[0]["energy"] == outcome["initialEnergy"]
     assert [step["index"] for step in steps] == list(range(len(steps)))
     assert (await ask(operator, explain))["eta"] == outcome["eta"]
+
+    (second,) = (
+        await ask(
+            operator,
+            "query($uid: ID!) { run(uid: $uid) { ... on RelaxationRun { steps(first: 1, after: 0) { index } } } }",
+            uid=run["uid"],
+        )
+    )["steps"]
+    assert second == {"index": 1}
+    ledger = await ask(operator, LEDGER, uid=run["uid"])
+    for row, step in zip(ledger["energyBudget"], steps, strict=True):
+        assert (row["step"], row["energy"]) == (step["index"], step["energy"])
+        assert [term["energy"] for term in row["terms"]] == step["termEnergy"]
+        assert [term["name"] for term in row["terms"]] == outcome["terms"]
+    # both gates are all but shut
+    assert [(gate["key"], gate["opened"], gate["refusal"]) for gate in ledger["gates"]] == [
+        ("a", False, "closed"),
+        ("b", False, "closed"),
+    ]
+    metrics = ledger["gatingMetrics"]
+    assert metrics["hazardMean"] == pytest.approx(math.log(2))
+    assert {**metrics, "hazardMean": 0} == {"gates": 2, "opened": 0, "hazardMean": 0, "measured": 0, "muHat": None}
+    moved = await ask(operator, EVENTS, name="baseline")
+    assert [(each["event"], each["key"]) for each in moved["events"]["nodes"]][:2] == [("MOVED", "b"), ("MOVED", "a")]
+    assert moved["events"]["nodes"][0]["payload"] == {"now": {"eta": outcome["eta"][1]}, "was": {"eta": None}}
+    assert moved["events"]["nodes"][0]["version"] == 2
 
     watch = "subscription($run: ID!) { relaxationStep(run: $run) { index energy } }"
     request = {"query": watch, "variables": {"run": run["uid"]}}
@@ -110,6 +159,82 @@ async def test_problems_are_told(operator: httpx.AsyncClient) -> None:
     assert "new" not in await ask(operator, "{ couplingGraphNames }")
     assert (await ask(operator, RELAX, input={"graph": "new"}))["code"] == "NOT_FOUND"
     assert (await ask(operator, RELAX, input={"graph": "other", "settings": {"mode": "magic"}}))["code"] == "BAD_CONFIG"
+    steep = [{"kind": "redemption", "start": "a", "end": "b", "params": {"margin": 0.1}}]
+    await ask(operator, UPSERT, input={**GRAPH, "name": "steep", "couplings": steep})
+    fixed = {"graph": "steep", "settings": {"mode": "gradient", "line_search": False}}
+    assert (await ask(operator, RELAX, input=fixed))["code"] == "GUARD_VIOLATED"
+
+
+async def test_a_dry_run_explains_the_start_and_queues_nothing(operator: httpx.AsyncClient, world: World) -> None:
+    await ask(operator, UPSERT, input={**GRAPH, "name": "dry"})
+    rehearse = """mutation($input: RelaxInput!) { relaxCouplingGraph(input: $input) {
+      __typename ... on Explanation { energy eta } ... on Problem { code } } }"""
+    before = await runs.list_runs(world.services.gateway)
+    said = await ask(operator, rehearse, input={"graph": "dry", "dryRun": True, "start": {"a": 0.25}})
+    assert (said["__typename"], said["eta"]) == ("Explanation", [0.25, 0.5])
+    bad = await ask(operator, rehearse, input={"graph": "dry", "dryRun": True, "settings": {"steps": 0}})
+    assert bad["code"] == "BAD_CONFIG"
+    assert await runs.list_runs(world.services.gateway) == before
+
+
+async def test_sweeps_and_expansions_are_asked_for_and_read_back(operator: httpx.AsyncClient, world: World) -> None:
+    await ask(operator, UPSERT, input={**GRAPH, "name": "wide"})
+    asked = {
+        "graph": "wide",
+        "axes": [{"path": "deltas.domain", "values": [0, 0.08]}, {"path": "start.a", "values": [0, 0.5, 1]}],
+        "clientKey": "grid",
+    }
+    run = await ask(operator, SWEEP, input=asked)
+    assert (run["__typename"], run["state"]) == ("SweepRun", "QUEUED")
+    assert (await ask(operator, SWEEP, input=asked))["uid"] == run["uid"]
+    assert (await ask(operator, SWEEP, input={**asked, "seed": 1}))["code"] == "CLIENT_KEY_USED"
+    await work(world, run["uid"], sweep)
+    found = await ask(
+        operator,
+        """query($uid: ID!) { run(uid: $uid) { kind ... on SweepRun { outcome { points axes best }
+          points(first: 2, after: 2) { index at status eta } } } }""",
+        uid=run["uid"],
+    )
+    assert (found["kind"], found["outcome"]["points"]) == ("SWEEP", 6)
+    assert [(point["index"], point["at"]) for point in found["points"]] == [(3, [0.08, 0.0]), (4, [0.08, 0.5])]
+    assert found["points"][1]["eta"] == pytest.approx([0.06039, 0.07784], abs=1e-4)
+
+    candidate = {
+        "module": {"key": "new", "kind": "landau", "params": {"a": -1.0}},
+        "couplings": [{"kind": "quadratic", "start": "new", "end": "b", "params": {"weight": 0.01}}],
+    }
+    lost = {**candidate, "couplings": [{"kind": "quadratic", "start": "new", "end": "z"}]}
+    assert (await ask(operator, EXPAND, input={"graph": "wide", "candidates": [lost]}))["code"] == "BAD_INDEX"
+    run = await ask(operator, EXPAND, input={"graph": "wide", "candidates": [candidate], "gamma": 0.1, "apply": True})
+    await work(world, run["uid"], expansion)
+    found = await ask(
+        operator,
+        """query($uid: ID!) { run(uid: $uid) { kind ... on ExpansionRun { outcome { gamma survivors applied version }
+          candidates { key delta accepted survives parent } } } }""",
+        uid=run["uid"],
+    )
+    assert found["outcome"] == {"gamma": 0.1, "survivors": ["new"], "applied": True, "version": 2}
+    (weighed,) = found["candidates"]
+    assert weighed["delta"] + 0.1 < 0
+    assert (weighed["accepted"], weighed["survives"], weighed["parent"]) == (True, True, "b")
+
+
+async def test_gates_that_opened_turn_out_to_be_worth_something(operator: httpx.AsyncClient, world: World) -> None:
+    gates = [
+        {"key": key, "kind": "gating", "params": {"net": net}, "cost": 1.0} for key, net in (("x", 0.5), ("y", 0.4))
+    ]
+    made = await ask(operator, UPSERT, input={"name": "gates", "modules": gates, "budget": 2.0})
+    assert made["__typename"] == "CouplingGraph"
+    run = await ask(operator, RELAX, input={"graph": "gates"})
+    await work(world, run["uid"])
+    assert (await ask(operator, LEDGER, uid=run["uid"]))["gatingMetrics"]["muHat"] is None
+    told = await ask(operator, BENEFITS, run=run["uid"], benefits={"x": 0.25, "y": -0.1})
+    assert told == {"gates": [{"key": "x", "realised": 0.25}, {"key": "y", "realised": -0.1}]}
+    metrics = (await ask(operator, LEDGER, uid=run["uid"]))["gatingMetrics"]
+    assert (metrics["opened"], metrics["measured"]) == (2, 2)
+    # two openings for a gain of 0.25
+    assert metrics["muHat"] == pytest.approx(8.0)
+    assert (await ask(operator, BENEFITS, run=run["uid"], benefits={"z": 1.0})) == {"code": "NOT_FOUND"}
 
 
 async def test_a_coupling_is_added(operator: httpx.AsyncClient) -> None:
@@ -121,3 +246,41 @@ async def test_a_coupling_is_added(operator: httpx.AsyncClient) -> None:
     assert sorted(each["kind"] for each in more["couplings"]) == ["gate_benefit", "quadratic", "sum_hinge"]
     wrong = await ask(operator, add, coupling={"kind": "sum_hinge", "start": "a", "end": "z"})
     assert wrong == {"code": "BAD_INDEX"}
+
+
+async def test_a_prediction_is_drawn_as_what_it_keeps_of_the_laws(operator: httpx.AsyncClient, world: World) -> None:
+    draw = """mutation($prediction: ID!, $tolerance: Float!) {
+      drawResiduals(prediction: $prediction, name: "laws", tolerance: $tolerance) {
+        ... on CouplingGraph { version modules { key eta params term } } ... on Problem { code } } }"""
+    drawn = await ask(operator, draw, prediction=world.prediction, tolerance=1.0)
+    states = await world.services.gateway.read(
+        """MATCH (p:Prediction {uid: $uid})-[:FROM]->(start), (d:Domain {name: p.domain})
+        MATCH (p)-[link:PREDICTS]->(e) OPTIONAL MATCH (e)-[:ESTIMATES]->(t)
+        RETURN d.closed AS closed, start.total_energy AS start, e.total_energy AS energy, t.total_energy AS truth,
+          e.uid AS uid ORDER BY link.lead""",
+        uid=world.prediction,
+    )
+    assert len(states) == 3
+    law = [each for each in drawn["modules"] if each["term"] == "local:conservation"]
+    assert [each["key"] for each in law] == ["conservation@1", "conservation@2", "conservation@3"]
+    for each, state in zip(law, states, strict=True):
+        should = state["start"] if state["closed"] else state["truth"]
+        kept = 1 - min(1, abs(state["energy"] - should) / should)
+        assert each["eta"] == pytest.approx(kept)
+        assert each["params"]["target"] == pytest.approx(kept)
+    linked = await world.services.gateway.read(
+        "MATCH (:CouplingGraph {name: 'laws'})-[:HAS_MODULE]->(p:OrderParameter {key: 'conservation@2'}) "
+        "MATCH (p)-[:MEASURES]->(e:EnergySnapshot) RETURN e.uid AS uid"
+    )
+    assert linked == [{"uid": states[1]["uid"]}]
+    # drawn again it is the same graph, held to another tolerance another one
+    assert (await ask(operator, draw, prediction=world.prediction, tolerance=1.0))["version"] == 1
+    assert (await ask(operator, draw, prediction=world.prediction, tolerance=0.5))["version"] == 2
+    assert (await ask(operator, draw, prediction="none", tolerance=0.5)) == {"code": "NOT_FOUND"}
+    # where all is held to be in order, the energy is the squared residuals, weighed
+    explain = 'query($eta: JSON) { explain(graph: "laws", eta: $eta) { ... on Explanation { terms { name energy } } } }'
+    whole = await ask(operator, explain, eta={each["key"]: 1.0 for each in drawn["modules"]})
+    terms = {term["name"]: term["energy"] for term in whole["terms"]}
+    again = await ask(operator, draw, prediction=world.prediction, tolerance=0.5)
+    broken = [(1 - each["eta"]) ** 2 for each in again["modules"] if each["term"] == "local:conservation"]
+    assert terms["local:conservation"] == pytest.approx(0.1 * sum(broken))

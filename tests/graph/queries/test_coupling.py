@@ -10,15 +10,16 @@ import pytest
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
 from graph.queries import coupling
+from graph.queries.listings import LISTS, page
 
 pytestmark = pytest.mark.db
 
 SHAPE = {"basis": [[1.0, 0.0], [0.5, 1.0]], "coefficients": [1.0, 2.0]}
 DESCRIPTION: dict[str, Any] = {
     "modules": [
-        {"key": "gate", "kind": "gating", "params": {"a": 0.2, "net": 0.1}, "term": ""},
-        {"key": "shape", "kind": "polynomial", "params": SHAPE, "term": "form"},
-        {"key": "well", "kind": "landau", "params": {}, "term": ""},
+        {"key": "gate", "kind": "gating", "params": {"a": 0.2, "net": 0.1}, "term": "", "cost": 3.0},
+        {"key": "shape", "kind": "polynomial", "params": SHAPE, "term": "form", "cost": 0.0},
+        {"key": "well", "kind": "landau", "params": {}, "term": "", "cost": 0.0},
     ],
     "couplings": [
         {"kind": "gate_benefit", "from": "gate", "to": "well", "params": {}, "delta": "gain", "term": ""},
@@ -28,12 +29,13 @@ DESCRIPTION: dict[str, Any] = {
     "deltas": {"gain": 0.25},
     "gamma": 0.5,
     "tau": 0.0,
+    "budget": 5.0,
     "allow_missing_delta": False,
 }  # fmt: skip
 
 BY_HAND = """
-CREATE (g:CouplingGraph {name: 'hand', gamma: 0.5, weights_json: '{"bond": 2}'})
-CREATE (g)-[:HAS_MODULE]->(gate:OrderParameter {key: 'gate', kind: 'gating', a: 0.2, net: 0.1, eta: 0.9})
+CREATE (g:CouplingGraph {name: 'hand', gamma: 0.5, budget: 5, weights_json: '{"bond": 2}'})
+CREATE (g)-[:HAS_MODULE]->(gate:OrderParameter {key: 'gate', kind: 'gating', a: 0.2, net: 0.1, eta: 0.9, cost: 3})
 CREATE (g)-[:HAS_MODULE]->(well:OrderParameter {key: 'well', kind: 'landau', title: 'a well'})
 CREATE (g)-[:HAS_MODULE]->(shape:OrderParameter {key: 'shape', kind: 'polynomial', term: 'form',
   coefficients: [1.0, 2.0], basis_json: '[[1, 0], [0.5, 1]]'})
@@ -119,3 +121,40 @@ async def test_what_cannot_be_read_is_told(gateway: Gateway, statement: Any, cod
     with pytest.raises(GraphError) as caught:
         await coupling.drawn(gateway, "hand")
     assert caught.value.code == code
+
+
+async def events(gateway: Gateway, name: str) -> list[tuple[str, str, int | None]]:
+    rows = await page(gateway, [LISTS["module_events"]], limit=100, after=None, where={"graph": name})
+    return [(row.node["event"], row.node["key"], row.node["version"]) for row in reversed(rows)]
+
+
+async def test_what_changes_is_told_by_events_and_versions(gateway: Gateway) -> None:
+    await coupling.upsert(gateway, "g", DESCRIPTION)
+    assert sorted(await events(gateway, "g")) == [("CREATED", key, 1) for key in ("gate", "shape", "well")]
+    changed = [DESCRIPTION["modules"][0], {**DESCRIPTION["modules"][2], "params": {"a": -1.0}}]
+    smaller = {**DESCRIPTION, "modules": changed, "couplings": DESCRIPTION["couplings"][:1], "weights": {}}
+    await coupling.upsert(gateway, "g", smaller)
+    await coupling.upsert(gateway, "g", smaller)  # changes nothing
+    assert sorted((await events(gateway, "g"))[3:]) == [("CHANGED", "well", 2), ("REMOVED", "shape", None)]
+    rows = await gateway.read(
+        "MATCH (e:ModuleEvent {event: 'CHANGED'})-[:HAPPENED_TO]->(p) RETURN p.key AS key, p.version AS version, "
+        "e.payload_json AS payload, e.source AS source"
+    )
+    assert [(row["key"], row["version"], row["source"]) for row in rows] == [("well", 2, "api")]
+    assert '"now": {"cost": 0.0, "key": "well", "kind": "landau", "params": {"a": -1.0}' in rows[0]["payload"]
+
+
+async def test_evidence_is_counted_and_changes_the_digest(gateway: Gateway) -> None:
+    await gateway.write(BY_HAND)
+    before = await coupling.drawn(gateway, "hand")
+    assert before.evidence == {}
+    await gateway.write(
+        """MATCH (p:OrderParameter {key: 'well'})
+        CREATE (p)-[:MEASURES]->(h:Hypothesis {text: 'it is deep'})
+        CREATE (h)-[:SUPPORTED_BY {weight: 0.5}]->(:Observation), (h)-[:SUPPORTED_BY]->(:Observation)
+        CREATE (h)-[:REFUTED_BY {weight: 2.0}]->(:Observation)"""
+    )
+    after = await coupling.drawn(gateway, "hand")
+    assert after.evidence == {"well": (1.5, 2.0)}
+    assert after.description == before.description
+    assert after.digest != before.digest

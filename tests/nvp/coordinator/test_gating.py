@@ -38,7 +38,7 @@ def drawings(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, float]]:
     return {"modules": gates, "couplings": hinges, "budget": budget}, eta
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(drawings())
 def test_the_budget_holds_and_the_order_and_nothing_better_is_left(drawing: tuple[dict[str, Any], Any]) -> None:
     description, eta = normal(drawing[0]), drawing[1]
@@ -57,7 +57,8 @@ def test_the_budget_holds_and_the_order_and_nothing_better_is_left(drawing: tupl
     totals = [
         sum(eta[gate.key] - OPEN for gate in chosen)
         for size in range(len(made.gates) + 1)
-        for chosen in itertools.combinations(made.gates, size)
+        # gates in a circle never open
+        for chosen in itertools.combinations(in_order(made.gates), size)
         if all(gate.eta > OPEN and set(gate.after) <= {one.key for one in chosen} for gate in chosen)
         and sum(gate.cost for gate in chosen) <= limit
     ]

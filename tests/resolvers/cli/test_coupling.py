@@ -26,13 +26,18 @@ pytestmark = pytest.mark.db
 GUIDE = Path(__file__).parents[3] / "docs/coordinator.md"
 
 
+def statements() -> list[str]:
+    """The guide's Cypher: a graph, one of hypotheses, and three questions."""
+    return re.findall(r"```cypher\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+
+
 async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     gateway: Gateway, settings: Settings, environment: dict[str, str], tmp_path: Path
 ) -> None:
     async def invoke(*arguments: str) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, coord.app, list(arguments), env=environment)
 
-    draw, ask = re.findall(r"```cypher\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    draw, _, ask, gates, happened = statements()
     await gateway.write(cast("Any", draw))
     shown = json.loads((await invoke("show", "storm", "--eta", "claim=0.9", "--json")).stdout)
     assert (shown["keys"], shown["eta"]) == (["claim", "experiment", "rival"], [0.9, 0.5, 0.5])
@@ -53,6 +58,12 @@ async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     assert 0.6 < eta["claim"] < 0.7
     assert eta["rival"] - 0.6 < eta["claim"] - 0.7 < 0
     assert eta["experiment"] > 0.3
+
+    (decided,) = await gateway.read(cast("Any", gates))
+    assert (decided["gate"], decided["opened"]) == ("experiment", eta["experiment"] > 0.5)
+    events = json.loads((await invoke("events", "storm", "--json")).stdout)["events"]
+    assert {(each["event"], each["source"]) for each in events} == {("MOVED", row.uid)}
+    assert len(await gateway.read(cast("Any", happened))) == len(events) == 3
 
     again = await invoke("replay", row.uid, "--json")
     assert (again.exit_code, json.loads(again.stdout)["identical"]) == (0, True)
@@ -83,6 +94,43 @@ async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     assert pictures[0] == pictures[1]
 
 
+async def test_hypotheses_of_the_guide_pull_at_each_other(
+    gateway: Gateway, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async def invoke(*arguments: str) -> dict[str, Any]:
+        left = await asyncio.to_thread(CliRunner().invoke, coord.app, [*arguments, "--json"], env=environment)
+        assert left.exit_code == 0, left.stderr
+        said: dict[str, Any] = json.loads(left.stdout)
+        return said
+
+    await gateway.write(cast("Any", statements()[1]))
+    shown = await invoke("show", "front", "--eta", "a front passes=1", "--eta", "it stays calm=0")
+    # 9 pieces of evidence for 9/11, 3 for 3/5, 5 for 4/7
+    wells = 9 * (0.5 - 9 / 11) ** 2 + 3 * (1 - 3 / 5) ** 2 + 5 * (4 / 7) ** 2
+    assert {name: energy for name, energy, _ in shown["terms"]} == pytest.approx(
+        {"local:hypothesis": wells, "coup:supports": 0.0, "coup:contradicts": 0.0}
+    )
+    # one observation more, and the same state has another energy: the evidence is in the graph
+    await gateway.write(
+        "MATCH (h:Hypothesis {uid: 'front-passes'}) CREATE (h)-[:SUPPORTED_BY {weight: 1.0}]->(:Observation)"
+    )
+    more = await invoke("show", "front", "--eta", "a front passes=1", "--eta", "it stays calm=0")
+    wells += 4 * (1 - 4 / 6) ** 2 - 3 * (1 - 3 / 5) ** 2
+    assert more["terms"][0][1] == pytest.approx(wells)
+
+    queued = await invoke("sweep", "front", "--axis", "start.it stays calm=0:1:3", "--axis", "gamma=0,1", "--detach")
+    again = await invoke("sweep", "front", "--axis", "start.it stays calm=0:1:3", "--axis", "gamma=0,1", "--detach")
+    assert queued == again
+    config = (await runs.run(gateway, queued["run"])).config
+    assert [axis["values"] for axis in config["axes"]] == [[0, 0.5, 1], [0, 1]]
+
+    candidates = tmp_path / "new.json"
+    candidates.write_text(json.dumps([{"key": "w", "module": {"kind": "hypothesis", "params": {"supporting": 6}}}]))
+    queued = await invoke("expand", "front", "--candidates", str(candidates), "--tau", "0.1", "--detach")
+    row = await runs.run(gateway, queued["run"])
+    assert (row.kind, row.config["tau"], row.config["apply"]) == ("expansion", 0.1, False)
+
+
 async def test_bad_use_is_one_line(gateway: Gateway, environment: dict[str, str]) -> None:
     for arguments in (
         ["show", "nowhere"],
@@ -90,6 +138,11 @@ async def test_bad_use_is_one_line(gateway: Gateway, environment: dict[str, str]
         ["relax", "nowhere", "--eta", "claim"],
         ["replay", "no-run"],
         ["plot", "no-run"],
+        ["sweep", "nowhere", "--axis", "gamma=0:1"],
+        ["sweep", "nowhere", "--axis", "gamma=0,1"],
+        ["expand", "nowhere", "--candidates", str(GUIDE)],
+        ["events", "nowhere"],
+        ["residuals", "no-prediction", "--name", "laws"],
         ["export", "no-run"],
         ["budget", "no-run"],
         ["budget", "no-table.csv"],

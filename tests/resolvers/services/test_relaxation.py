@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from neo4j.exceptions import ClientError
 
 from graph.errors import Conflict, GraphError, NotFound
-from graph.queries import coupling, relaxation, runs
+from graph.queries import coupling, gates, relaxation, runs
 from graph.queries.leases import LeaseLost
 from graph.queries.runs import RunRow
 from nvp.coordinator.description import graph_of, normal
@@ -17,22 +19,14 @@ from nvp.coordinator.reference import reference_energy
 from nvp.errors import FieldError
 from resolvers.services import relaxation as service
 from resolvers.services.context import Services
+from resolvers.services.gates import record_benefits
 from resolvers.services.relaxation import RelaxationRequest, submit_relaxation
-from resolvers.task import Task
+from resolvers.task import Cancelled, Task
+from tests.resolvers.services import coupling_runs
+from tests.resolvers.services.coupling_runs import GRAPH
 
 pytestmark = pytest.mark.db
 
-GRAPH: dict[str, Any] = {
-    "modules": [
-        {"key": "a", "kind": "gating", "params": {"a": 0.2, "b": 0.3}},
-        {"key": "b", "kind": "gating", "params": {"a": 0.25, "b": 0.35}},
-    ],
-    "couplings": [
-        {"kind": "quadratic", "from": "a", "to": "b", "params": {"weight": 0.7}},
-        {"kind": "gate_benefit", "from": "b", "to": "a", "params": {"weight": 0.8}, "delta": "domain"},
-    ],
-    "deltas": {"domain": 0.08},
-}
 # steps of a run in order, as an analyst would walk them
 WALK = """
 MATCH (r:RelaxationRun {uid: $run})-[:FIRST_STEP]->(first:RelaxationStep)
@@ -41,18 +35,11 @@ MATCH (first)-[:THEN*0..]->(s) RETURN s.index AS index, s.energy AS energy ORDER
 
 
 async def leased(services: Services, request: RelaxationRequest) -> tuple[RunRow, Task]:
-    submitted = await submit_relaxation(services, request)
-    claim = {"capability": "interactive", "worker": "test", "lease_seconds": 60, "only": submitted.uid}
-    (row,) = await runs.claim(services.gateway, **claim)
-    await runs.transition(services.gateway, row.uid, "LEASED", "RUNNING", row.lease_token)
-    return row, Task(services.gateway, row)
+    return await coupling_runs.leased(services, await submit_relaxation(services, request))
 
 
 async def relaxed(services: Services, request: RelaxationRequest) -> RunRow:
-    row, task = await leased(services, request)
-    await service.execute(services, row, task)
-    await runs.transition(services.gateway, row.uid, "RUNNING", "SUCCEEDED", row.lease_token)
-    return row
+    return await coupling_runs.worked(services, service, await submit_relaxation(services, request))
 
 
 async def test_what_was_drawn_by_hand_is_relaxed_and_its_trail_is_a_chain(services: Services) -> None:
@@ -157,6 +144,7 @@ async def test_a_second_attempt_writes_the_same_and_a_lost_lease_writes_nothing(
         ({"settings": {"steps": 2.5}}, "BAD_SETTING"),
         ({"settings": {"line_search": 1}}, "BAD_SETTING"),
         ({"settings": {"steps": 10**9}}, "TOO_LARGE"),
+        ({"settings": {"homotopy_steps": 5, "homotopy_terms": [["coup:none", 0.1]]}}, "UNKNOWN_TERM"),
         ({"start": {"z": 0.5}}, "BAD_KEY"),
         ({"start": {"a": 1.5}}, "BAD_STATE"),
         ({"start": {"a": float("nan")}}, "BAD_STATE"),
@@ -172,9 +160,149 @@ async def test_what_cannot_be_relaxed_is_told_before_anything_is_queued(
     assert await runs.list_runs(services.gateway) == []
 
 
+async def test_a_step_that_nothing_makes_safe_is_refused(services: Services) -> None:
+    steep = {"kind": "damped_gate_benefit", "from": "b", "to": "a", "params": {"power": 1.5}, "delta": "domain"}
+    await coupling.upsert(services.gateway, "g", normal({**GRAPH, "couplings": [steep]}))
+    fixed = {"mode": "gradient", "line_search": False}
+    with pytest.raises(FieldError) as caught:
+        await submit_relaxation(services, RelaxationRequest(graph="g", settings=fixed))
+    assert caught.value.code == "GUARD_VIOLATED"
+    assert await runs.list_runs(services.gateway) == []
+    await submit_relaxation(services, RelaxationRequest(graph="g", settings={"mode": "gradient"}))
+
+
 async def test_a_typing_mistake_in_the_drawing_is_told(services: Services) -> None:
     await services.gateway.write(
         "CREATE (:CouplingGraph {name: 'g'})-[:HAS_MODULE]->(:OrderParameter {key: 'a', kind: 'landau', hh: 0.1})"
     )
     with pytest.raises(FieldError, match="expected parameters out of a, b, h, got hh"):
         await submit_relaxation(services, RelaxationRequest(graph="g"))
+
+
+async def test_gates_are_decided_in_order_and_within_the_budget(services: Services) -> None:
+    """A drawn budget: of two open gates only one is affordable, and one behind a shut gate stays shut."""
+    gate = {"kind": "gating", "params": {"a": 0.1, "b": 0.1}}
+    drawing = {
+        "modules": [
+            {**gate, "key": "dear", "params": {**gate["params"], "net": 0.5}, "cost": 4.0},
+            {**gate, "key": "cheap", "params": {**gate["params"], "net": 0.25}, "cost": 2.0},
+            {**gate, "key": "shut", "params": {**gate["params"], "net": -0.5}},
+            {**gate, "key": "behind", "params": {**gate["params"], "net": 0.25}, "cost": 0.5},
+        ],
+        "couplings": [{"kind": "directed_hinge", "from": "shut", "to": "behind", "params": {"weight": 0.01}}],
+        "budget": 5.0,
+    }
+    await coupling.upsert(services.gateway, "g", normal(drawing))
+    run = await relaxed(services, RelaxationRequest(graph="g"))
+    rows = {row.key: row for row in await gates.decisions(services.gateway, run.uid)}
+    assert {key: row.refusal for key, row in rows.items()} == {
+        "dear": None,
+        "cheap": "budget",
+        "shut": "closed",
+        "behind": "order",
+    }
+    result = await relaxation.result_of(services.gateway, run.uid)
+    assert result is not None
+    assert result.energy is not None
+    assert result.snapped_energy is not None
+    assert (result.spent, result.budget) == (4.0, 5.0)
+    graph = graph_of(normal(drawing))
+    snapped, _ = reference_energy(graph, [float(rows[key].opened) for key in result.keys or []])
+    assert result.snapped_energy == pytest.approx(snapped)
+    assert result.snapped_energy > result.energy
+    (parent,) = await services.gateway.read(
+        "MATCH (:GateEvent {run: $run, key: 'behind'})-[:PARENT]->(f:GateEvent)-[:OF_GATE]->(p:OrderParameter) "
+        "RETURN f.key AS key, p.key AS gate",
+        run=run.uid,
+    )
+    assert parent == {"key": "shut", "gate": "shut"}
+
+    with pytest.raises(NotFound):
+        await record_benefits(services, run.uid, {"dear": 0.5, "nobody": 1.0})
+    assert all(row.realised is None for row in await gates.decisions(services.gateway, run.uid))
+    with pytest.raises(FieldError, match="finite"):
+        await record_benefits(services, run.uid, {"dear": float("nan")})
+    done = await record_benefits(services, run.uid, {"dear": 0.25})
+    assert {row.key: row.realised for row in done if row.realised is not None} == {"dear": 0.25}
+
+
+async def test_a_running_relaxation_is_cancelled_between_two_dispatches(services: Services) -> None:
+    await coupling.upsert(services.gateway, "g", normal(GRAPH))
+    settings = {"mode": "gradient", "line_search": False, "step_size": 1e-4, "steps": 100_000}
+    row, task = await leased(services, RelaxationRequest(graph="g", settings=settings))
+    await runs.request_cancel(services.gateway, row.uid)
+    with pytest.raises(Cancelled):
+        await service.execute(services, row, task)
+    assert await relaxation.steps_of(services.gateway, row.uid, limit=10) == []
+
+
+async def test_a_client_key_stands_for_one_request(services: Services) -> None:
+    await coupling.upsert(services.gateway, "g", normal(GRAPH))
+    request = RelaxationRequest(graph="g", write_back=True)
+    first = await submit_relaxation(services, request, client_key="mine")
+    await coupling.upsert(services.gateway, "g", normal({**GRAPH, "gamma": 1.0}))
+    # whatever has become of the graph, and although a run that writes back is never the same as another
+    assert (await submit_relaxation(services, request, client_key="mine")).uid == first.uid
+    assert (await submit_relaxation(services, request)).uid != first.uid
+    with pytest.raises(Conflict) as caught:
+        await submit_relaxation(services, RelaxationRequest(graph="g"), client_key="mine")
+    assert caught.value.code == "CLIENT_KEY_USED"
+
+
+COUNT = """
+RETURN count {(:RelaxationStep)} AS steps, count {(:GateEvent)} AS gates, count {()-[:SETTLED_AT]->()} AS at,
+  count {(:ModuleEvent {event: 'MOVED'})} AS moved
+"""
+NOTHING = {"steps": 0, "gates": 0, "at": 0, "moved": 0}
+
+
+class Dying:
+    """A transaction that calls `end` before its n-th statement."""
+
+    def __init__(self, tx: Any, statements: int, end: Callable[[], Awaitable[None]]) -> None:
+        self._tx = tx
+        self._left = statements
+        self._end = end
+
+    async def run(self, *arguments: Any, **parameters: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            await self._end()
+        return await self._tx.run(*arguments, **parameters)
+
+
+async def test_a_transaction_that_is_ended_midway_leaves_nothing(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off before each of its statements in turn, by its client and at last by the server."""
+    await coupling.upsert(services.gateway, "g", normal(GRAPH))
+    row, task = await leased(services, RelaxationRequest(graph="g", write_back=True))
+    transact = services.gateway.transact
+
+    async def killed() -> None:
+        raise ConnectionAbortedError
+
+    async def terminated() -> None:
+        rows = await services.gateway.read(
+            "SHOW TRANSACTIONS YIELD transactionId, currentQuery WHERE NOT currentQuery STARTS WITH 'SHOW' "
+            "RETURN transactionId AS id"
+        )
+        await services.gateway.execute_schema(f"TERMINATE TRANSACTIONS {[row['id'] for row in rows]!r}")
+
+    async def attempt(statements: int, end: Callable[[], Awaitable[None]]) -> None:
+        async def dying(work: Any) -> Any:
+            return await transact(lambda tx: work(Dying(tx, statements, end)))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(services.gateway, "transact", dying)
+            await service.execute(services, row, task)
+
+    for statements, (end, error) in enumerate([(killed, ConnectionAbortedError)] * 9 + [(terminated, ClientError)]):
+        with pytest.raises(error):
+            await attempt(min(statements, 8), end)
+        assert (await services.gateway.read(COUNT))[0] == NOTHING, statements
+        assert (await coupling.drawn(services.gateway, "g")).eta == {}
+    await attempt(9, killed)  # it has no more than nine
+    found = (await services.gateway.read(COUNT))[0]
+    assert found["steps"] > 2
+    assert (found["gates"], found["at"], found["moved"]) == (2, 2, 2)
