@@ -39,6 +39,8 @@ class Unlogged:
     model: str
     version: str
     checkpoint: str
+    # uid of the run that wanted it: an experiment's, else the prediction's own
+    agent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,11 @@ MATCH (e)-[:ESTIMATES]->(truth:EnergySnapshot)
 WHERE NOT EXISTS { (:PredictionLog {predicted: e.uid}) }
 RETURN p.uid AS prediction, e.uid AS predicted, p.domain AS domain, link.lead AS lead, truth.uid AS snapshot,
   truth.t_index AS step, e.uri AS predicted_uri, truth.uri AS truth_uri, start.uri AS start_uri,
-  p.created_at AS timestamp, m.name AS model, m.code_version AS version, checkpoint
+  p.created_at AS timestamp, m.name AS model, m.code_version AS version, checkpoint,
+  head(COLLECT {
+    MATCH (p)-[:WAS_GENERATED_BY]->(made:Run)
+    RETURN coalesce(head(COLLECT { MATCH (made)-[:WAS_INFORMED_BY]->(wanted:Run) RETURN wanted.uid }), made.uid)
+  }) AS agent
 ORDER BY prediction, lead LIMIT $limit
 """
 

@@ -73,7 +73,7 @@ class Entry:
     entropy_obs: float | None = None
     entropy_share_pred: float | None = None
     entropy_share_obs: float | None = None
-    # who said it: architecture or name, version of the code, sha256 of the parameters
+    # who said it: architecture or name, version of the code, sha256 of the parameters; and uid of the run that asked
     model: str | None = None
     version: str | None = None
     checkpoint: str | None = None

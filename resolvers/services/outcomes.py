@@ -97,6 +97,7 @@ def _entries(store: ArrayStore, states: Sequence[Unlogged]) -> list[tuple[Unlogg
                 model=state.model,
                 version=state.version,
                 checkpoint=state.checkpoint,
+                agent=state.agent,
                 step=state.step,
                 lead=state.lead,
                 prediction=state.prediction,

@@ -94,13 +94,18 @@ async def test_a_prediction_is_checked_and_logged(at_home: Services, monkeypatch
         assert entry.snapshot == state.truth
         assert entry.checkpoint is not None
         assert len(entry.checkpoint) == 64
+        assert entry.agent == run.uid
 
-    # the rest when it comes, once, whoever looks again
+    # the rest when it comes, once, whoever looks again; of the experiment that wanted it, where there is one
     await ingest(at_home, 20, 21)
     assert [entry.lead for entry in lines(at_home)] == [1, 2, 3]
+    await at_home.gateway.write(
+        "MATCH (r:Run {uid: $uid}) CREATE (r)-[:WAS_INFORMED_BY]->(:Run {uid: 'experiment'})", uid=run.uid
+    )
     await ingest(at_home, 20, 22)
     await outcomes.log_outcomes(at_home, await vector_logs.unlogged_of_sequence(at_home.gateway, growing))
     assert [entry.lead for entry in lines(at_home)] == [1, 2, 3, 4]
+    assert [entry.agent for entry in lines(at_home)] == [run.uid, run.uid, run.uid, "experiment"]
     (row,) = await vector_logs.summary(at_home.gateway, ["domain"])
     (group,) = VectorLog(path=at_home.settings.home / PLACE).summary(["domain"])
     assert (row.domain, row.n, row.pooled) == ("fluid_dynamics", 4, pytest.approx(group["fidelity"]["pooled"]))
