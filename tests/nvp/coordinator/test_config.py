@@ -22,6 +22,14 @@ from nvp.errors import FieldError
         {"switch_patience": 0},
         {"homotopy_start": 1.5},
         {"noise": float("nan")},
+        {"noise_shape": "round"},
+        {"coupling_cap": 0.0},
+        {"max_term_norm_ratio": 0.5},
+        {"temperature": -1.0},
+        {"stall_patience": 0},
+        {"homotopy_terms": (("coup:quadratic", 0.5),)},
+        {"homotopy_steps": 3, "homotopy_terms": (("coup:quadratic", 1.5),)},
+        {"term_weight_floor": 1.0, "term_weight_ceiling": 0.5},
     ],
 )
 def test_a_setting_out_of_range_is_refused(given: dict[str, Any]) -> None:

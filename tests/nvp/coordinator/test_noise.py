@@ -7,8 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nvp.coordinator.noise import Signals, free_coordinates, tangent_noise
-from nvp.coordinator.solvers.step import Point
+from nvp.coordinator.config import RelaxConfig
+from nvp.coordinator.coupling_graph import CouplingGraph, Module
+from nvp.coordinator.noise import Signals, free_coordinates, signals, tangent_noise
+from nvp.coordinator.problem import build
+from nvp.coordinator.reference import reference_energy
+from nvp.coordinator.solvers.step import Point, Setting
 
 
 def test_it_is_tangent_where_the_box_leaves_room() -> None:
@@ -62,3 +66,34 @@ def test_each_signal_counts() -> None:
             values = [zero] * 4
             values[number] = one
             assert float(Signals(*values).score()) == 0.25
+
+
+UNLIKE = CouplingGraph(modules=[Module("compression", {"a": a, "target": 0.5}) for a in (0.01, 0.1, 5.0)])
+
+
+def seen(before: list[float], after: list[float], *, step: float = 0.1, backtracks: float = 0.0) -> Signals:
+    """The signals of a step between two states of wells that are curved unlike."""
+    with jax.enable_x64(True):
+        problem = jax.device_put(build(UNLIKE))
+        ends = [Point(jnp.asarray([*eta, *[0.0] * 5]), *map(jnp.asarray, reference(eta))) for eta in (before, after)]
+        setting = Setting(problem, None, jnp.asarray(10.0), RelaxConfig(mode="gradient"))
+        return signals(setting, *ends, step=jnp.asarray(step), backtracks=jnp.asarray(backtracks))
+
+
+def reference(eta: list[float]) -> tuple[float, np.ndarray]:
+    value, slope = reference_energy(UNLIKE, eta)
+    return value, np.pad(slope, (0, 5))
+
+
+def test_each_signal_answers_to_its_cause_alone() -> None:
+    # half of the way down the stiff well: as promised, nothing turned, nothing shortened, steep
+    calm = seen([0.5, 0.5, 0.9], [0.5, 0.5, 0.7])
+    assert [float(each) for each in calm] == pytest.approx([0, 0, 0, 0], abs=1e-9)
+    across = seen([0.5, 0.5, 0.9], [0.5, 0.5, 0.1])
+    assert float(across.rotation) == pytest.approx(1)
+    assert float(across.stall) == pytest.approx(1)
+    assert float(seen([0.5, 0.5, 0.9], [0.5, 0.5, 0.7], backtracks=1.0).caution) == 1
+    assert float(seen([0.5, 0.5, 0.9], [0.5, 0.5, 0.7], step=0.199).caution) == 1
+    # hardly any slope left although two of three wells are wide open
+    flat = seen([0.5, 0.5, 0.6], [0.6, 0.5, 0.5])
+    assert float(flat.anisotropy) > 0.6

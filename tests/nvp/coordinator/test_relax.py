@@ -9,7 +9,7 @@ import pytest
 from nvp.coordinator.config import MODES, RelaxConfig
 from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
 from nvp.coordinator.reference import reference_energy
-from nvp.coordinator.relax import Relaxation, Status, relax
+from nvp.coordinator.relax import Relaxation, Status, prepare, relax, run
 from nvp.coordinator.scenarios import baseline, dense, random_graph
 from nvp.coordinator.trackers import delta_f90
 from nvp.errors import FieldError
@@ -136,6 +136,33 @@ def test_a_batch_is_its_members() -> None:
         alone = relax(baseline(), config, KEY, eta0=start)
         np.testing.assert_allclose(together.trail.energy[number], alone.trail.energy, rtol=0, atol=1e-14)
         np.testing.assert_allclose(together.eta[number], alone.eta, atol=1e-12)
+
+
+@pytest.mark.parametrize("rho", [0.3, 3.0])
+def test_copies_of_gaps_agree_in_the_end(rho: float) -> None:
+    """ADMM stops on both of its residuals, whatever ρ."""
+    graph = dense(8)
+    config = RelaxConfig(mode="admm", steps=300, admm_rho=rho)
+    state, _ = run(prepare(graph, config), config, KEY, np.full(8, 0.5), np.ones(3), layout=None)
+    assert max(float(state.carry.primal), float(state.carry.dual)) < 1e-6
+    least = relax(graph, RelaxConfig(), KEY).energy
+    assert float(state.best_energy) == pytest.approx(float(least), abs=1e-6)
+
+
+def test_four_devices_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is divided over the devices, and every member is what it is on one of them."""
+    graph, config = dense(8), RelaxConfig(mode="gradient", steps=30, record_states=True)
+    starts = np.random.default_rng(0).random((8, 8))
+    problem = prepare(graph, config)
+    divided = run(problem, config, KEY, starts, problem.weights, layout=None)
+    assert jax.device_count() == 4
+    assert divided[0].best_eta.sharding.num_devices == 4
+    assert {shard.data.shape for shard in divided[0].best_eta.addressable_shards} == {(2, 8)}
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    whole = run(problem, config, KEY, starts, problem.weights, layout=None)
+    assert whole[0].best_eta.sharding.num_devices == 1
+    for ours, theirs in zip(divided[0].trail, whole[0].trail, strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(
