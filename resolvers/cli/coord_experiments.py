@@ -82,7 +82,7 @@ def _command(name: str) -> Callable[..., None]:
         *, quick: bool, plot: Path | None, tables: Path | None, run_id: str, as_json: bool, **options: Any
     ) -> None:
         given = {option: value for option, value in options.items() if value is not None}
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         try:
             found, config = experiment(name, {key: _plain(value) for key, value in given.items()}, quick=quick)
             if plot is not None:
@@ -101,6 +101,7 @@ def _command(name: str) -> Callable[..., None]:
             "settings": used,
             "quick": quick,
             "seconds": round(time.perf_counter() - started, 2),
+            "processor_seconds": round(time.process_time() - worked, 2),
             **found.to_json(),
         }
         emit(result, as_json=as_json, text=_text(found))
