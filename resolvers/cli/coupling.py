@@ -119,14 +119,14 @@ async def _relax(request: RelaxationRequest, detach: bool, client_key: str | Non
         if detach:
             return queued(row)
         row = row if row.finished else await finish(services, row)
-        return {"run": row.uid, "state": row.state, **asdict(await _result(services, row.uid))}
+        return {"run": row.uid, "state": row.state, **asdict(await ended(services, row.uid))}
 
 
 async def _replay(uid: str) -> dict[str, Any]:
     async with opened() as services:
         row = await runs.run(services.gateway, uid)
-        result = await _result(services, uid)
-        steps = await _steps(services, uid)
+        result = await ended(services, uid)
+        steps = await kept_steps(services, uid)
     found, account = compute(row.config, row.rng_seed)
     same = [
         (ours.index, ours.energy, list(ours.eta)) == (theirs.index, theirs.energy, theirs.eta)
@@ -144,8 +144,8 @@ async def _plot(uid: str, out: Path) -> dict[str, Any]:
     from nvp.pictures.relaxation import relaxation_figure
 
     async with opened() as services:
-        result = await _result(services, uid)
-        steps = await _steps(services, uid)
+        result = await ended(services, uid)
+        steps = await kept_steps(services, uid)
     made = relaxation_figure(
         np.array([step.index for step in steps]),
         np.array([step.energy for step in steps]),
@@ -160,7 +160,8 @@ async def _plot(uid: str, out: Path) -> dict[str, Any]:
     return {"path": str(out), "steps": len(steps)}
 
 
-async def _result(services: Services, uid: str) -> ResultRow:
+async def ended(services: Services, uid: str) -> ResultRow:
+    """How a relaxation ended; raises `GraphError` where it has not."""
     found = await relaxation.result_of(services.gateway, uid)
     if found is None or found.status is None:
         raise GraphError(
@@ -171,7 +172,8 @@ async def _result(services: Services, uid: str) -> ResultRow:
     return found
 
 
-async def _steps(services: Services, uid: str) -> list[relaxation.StepRow]:
+async def kept_steps(services: Services, uid: str) -> list[relaxation.StepRow]:
+    """All steps that are kept of a relaxation, page by page."""
     steps: list[relaxation.StepRow] = []
     while page := await relaxation.steps_of(services.gateway, uid, limit=PAGE, after=steps[-1].index if steps else -1):
         steps += page

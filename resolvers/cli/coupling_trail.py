@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resolvers.cli.coupling import RunUid, _result, _steps
+from resolvers.cli.coupling import RunUid, ended, kept_steps
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, emit, run
 from resolvers.services.trail_table import TermTrail, read_table, rows_of, terms_of, write_table
@@ -55,8 +55,8 @@ def budget(
 
 async def _export(uid: str, path: Path, run_id: str) -> dict[str, Any]:
     async with opened() as services:
-        result = await _result(services, uid)
-        steps = await _steps(services, uid)
+        result = await ended(services, uid)
+        steps = await kept_steps(services, uid)
     rows = rows_of(run_id, steps, terms=result.terms or [], keys=result.keys or [])
     write_table(path, rows)
     return {"path": str(path), "rows": len(rows), "columns": list(rows[0])}
@@ -89,5 +89,5 @@ async def _trail(source: str) -> tuple[str, TermTrail]:
     if source.endswith(".csv"):
         return Path(source).stem, read_table(Path(source))
     async with opened() as services:
-        result = await _result(services, source)
-        return result.graph_name or source, terms_of(await _steps(services, source), result.terms or [])
+        result = await ended(services, source)
+        return result.graph_name or source, terms_of(await kept_steps(services, source), result.terms or [])
