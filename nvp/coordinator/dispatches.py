@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nvp.coordinator.adapters.registry import adapter_of
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.energy import precision
@@ -35,7 +36,8 @@ def relax_in_dispatches(
     problem = prepare(graph, config)
     tables, start = layout(problem, config), jnp.asarray(padded_start(graph, eta0, problem.size))
     weights: Any = np.asarray(problem.weights, np.float64)
-    going_on = partial(_piece, problem, tables, start, jnp.asarray(weights), key, config=config)
+    adapter = adapter_of(config.adapter, graph)
+    going_on = partial(_piece, problem, tables, start, jnp.asarray(weights), key, config=config, adapter=adapter)
     found = going_on(None, jnp.asarray(STEPS, jnp.int32))
     while int(found[0].status) == Status.RUNNING:
         done = int(found[0].step)
@@ -47,6 +49,6 @@ def relax_in_dispatches(
     return relaxation
 
 
-@partial(jax.jit, static_argnames=("config",))
-def _piece(problem, layout, eta0, weights, key, state, until, *, config):  # type: ignore[no-untyped-def]
-    return descend(problem, layout, eta0, weights, key, config=config, state=state, until=until)
+@partial(jax.jit, static_argnames=("config", "adapter"))
+def _piece(problem, layout, eta0, weights, key, state, until, *, config, adapter):  # type: ignore[no-untyped-def]
+    return descend(problem, layout, eta0, weights, key, config=config, adapter=adapter, state=state, until=until)

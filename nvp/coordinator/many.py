@@ -18,6 +18,7 @@ from nvp.coordinator.descent import descend
 from nvp.coordinator.energy import precision
 from nvp.coordinator.problem import bucket
 from nvp.coordinator.relax import Relaxation, cut, layout, padded_start, prepare
+from nvp.errors import FieldError
 
 
 @precision
@@ -25,6 +26,12 @@ def relax_many(
     graphs: Sequence[CouplingGraph], config: RelaxConfig, key: Array, starts: Sequence[Any]
 ) -> list[Relaxation]:
     """One relaxation for each graph and its start (n,), in their order; sizes may differ."""
+    if config.adapter != "none":  # it would adapt the terms that graphs of other sizes are filled up with
+        raise FieldError(
+            "BAD_CONFIG",
+            f"expected no adapter for many graphs at once, got {config.adapter}.",
+            next_step="Relax them one by one.",
+        )
     problems = [prepare(graph, config) for graph in graphs]
     # as many as a power of two: few shapes are compiled
     fill = bucket(len(graphs)) - len(graphs)

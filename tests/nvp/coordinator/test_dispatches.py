@@ -15,9 +15,8 @@ from nvp.coordinator.scenarios import random_graph
 
 def test_pieces_give_the_whole_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = random_graph(8, "rugged", np.random.default_rng(1), per_module=3)
-    config = RelaxConfig(
-        mode="gradient", steps=40, gradient_tolerance=1e-14, noise=0.1, stochastic=True, record_states=True
-    )
+    settings = {"gradient_tolerance": 1e-14, "noise": 0.1, "stochastic": True, "adapter": "phase"}
+    config = RelaxConfig(mode="gradient", steps=40, record_states=True, **settings)
     start, key = np.full(8, 0.25), jax.random.key(3)
     monkeypatch.setattr(dispatches, "STEPS", 7)
     told: list[int] = []
@@ -28,6 +27,8 @@ def test_pieces_give_the_whole_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> No
     assert pieces.eta.tolist() == whole.eta.tolist()
     assert np.array_equal(pieces.trail.states, whole.trail.states)
     assert np.array_equal(pieces.trail.energy, whole.trail.energy)
+    assert np.array_equal(pieces.trail.weights, whole.trail.weights)
+    assert len(np.unique(whole.trail.version[1:])) > 20  # objectives, by an adapter with a memory
 
     class Stopped(Exception):
         pass

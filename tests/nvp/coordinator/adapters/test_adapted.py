@@ -10,9 +10,9 @@ import pytest
 
 from nvp.coordinator import config
 from nvp.coordinator.account import account
-from nvp.coordinator.adapters.balance import norm_balance
 from nvp.coordinator.adapters.registry import ADAPTERS, adapter_of
 from nvp.coordinator.config import RelaxConfig
+from nvp.coordinator.many import relax_many
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.relax import Relaxation, relax
 from nvp.coordinator.scenarios import baseline
@@ -26,8 +26,8 @@ LEAST = -0.00250761208616738
 
 @pytest.fixture(scope="module")
 def found() -> Relaxation:
-    settings = RelaxConfig(mode="gradient", steps=40, record_states=True)
-    return relax(GRAPH, settings, jax.random.key(0), eta0=START, adapter=norm_balance(ceiling=4.0))
+    settings = RelaxConfig(mode="gradient", steps=40, record_states=True, adapter="norm_balance")
+    return relax(GRAPH, settings, jax.random.key(0), eta0=START)
 
 
 def weighed_energy(eta: np.ndarray, weights: np.ndarray) -> float:
@@ -87,9 +87,8 @@ def test_every_adapter_has_a_name_and_knows_its_graph() -> None:
         assert adapter_of(name, GRAPH) is adapter_of(name, GRAPH)
 
 
-def test_a_setting_names_the_adapter() -> None:
-    settings = RelaxConfig(mode="gradient", steps=12, adapter="closed_form")
-    found = relax(GRAPH, settings, jax.random.key(0), eta0=START)
-    assert found.trail.version[int(found.steps)] > 5
+def test_an_adapter_is_refused_where_there_is_none_or_where_it_would_adapt_padding() -> None:
     with pytest.raises(FieldError):
         RelaxConfig(adapter="gradient_norm")
+    with pytest.raises(FieldError):
+        relax_many([GRAPH], RelaxConfig(adapter="phase"), jax.random.key(0), [START])
