@@ -109,8 +109,8 @@ def _scenarios(config: AdaptersConfig) -> Mapping[str, CouplingGraph]:
     rng = np.random.default_rng((config.seed, 1))
     return {
         "baseline": baseline(),
-        "dense": dense(config.count),
         "rugged": random_graph(config.count, "rugged", rng),
+        "dense": dense(config.count),
     }
 
 

@@ -239,18 +239,18 @@ class ClosedGatesConfig(ExperimentConfig):
 class AdaptersConfig(ExperimentConfig):
     """Does adapting the weights of the terms find states of less energy, judged by weights of 1?
 
-    Example: fieldgraph coord adapters --trials 60 --json
+    Example: fieldgraph coord adapters --scenarios 2 --json
     """
 
     quick: ClassVar[Mapping[str, Any]] = {"trials": 4, "steps": 8, "updates": 20, "repeats": 1, "scenarios": 1}
 
-    trials: int = setting(60, "Random starts and configured weights, the same for every arm.", least=2)
-    steps: int = setting(60, "Most steps of a relaxation.", least=1)
+    trials: int = setting(40, "Random starts and configured weights, the same for every arm.", least=2)
+    steps: int = setting(40, "Most steps of a relaxation.", least=1)
     spread: float = setting(3.0, "Configured weights lie between 1/spread and spread.", least=1)
     count: int = setting(16, "Modules of the larger graphs.", least=3)
-    scenarios: int = setting(3, "How many of baseline, dense and rugged.", least=1)
+    scenarios: int = setting(3, "How many of baseline, rugged and dense.", least=1)
     updates: int = setting(200, "Of the policy that is taught alone.", least=20)
-    repeats: int = setting(5, "Timed runs after the one that compiles; their median counts.", least=1)
+    repeats: int = setting(3, "Timed runs after the one that compiles; their median counts.", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
