@@ -16,7 +16,7 @@ class Term:
 
 @strawberry.type(description="How a relaxation ended; lists are in the order of `keys` and `terms`.")
 class RelaxationOutcome:
-    status: str = strawberry.field(description="CONVERGED, MAX_STEPS, REJECTED or LINE_SEARCH_FAILED.")
+    status: str = strawberry.field(description="CONVERGED, MAX_STEPS, STALLED, REJECTED or LINE_SEARCH_FAILED.")
     initial_energy: float
     energy: float = strawberry.field(description="Never above the initial one.")
     residual: float = strawberry.field(description="Largest coordinate of the projected gradient.")
@@ -58,6 +58,9 @@ class RelaxationStep:
     eta: list[float]
     term_energy: list[float]
     term_norm: list[float]
+    objective_version: int = strawberry.field(description="Which objective it was judged by.")
+    weights: list[float] = strawberry.field(description="What an adapter had given it; empty without one.")
+    events: list[str] = strawberry.field(description="BALANCED, BACKED_OFF, ESCAPED, LOW_MARGIN.")
 
 
 @strawberry.type(description="Where the energy is at a kept step, and which terms pull.")

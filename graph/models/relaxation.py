@@ -41,6 +41,8 @@ class RelaxationStep(AsyncStructuredNode):
     # which objective it was judged by, and the weights that an adapter had given the terms
     objective_version = IntegerProperty()
     weights = ArrayProperty(FloatProperty())
+    # what is noted of it
+    events = ArrayProperty(StringProperty())
 
     then = AsyncRelationshipTo("RelaxationStep", "THEN", cardinality=AsyncZeroOrOne)
 
@@ -50,7 +52,7 @@ class RelaxationRun(Run):
 
     graph_name = StringProperty()
     graph_digest = StringProperty()
-    # how it ended: CONVERGED, MAX_STEPS, REJECTED, LINE_SEARCH_FAILED, NONFINITE
+    # how it ended: CONVERGED, MAX_STEPS, STALLED, REJECTED, LINE_SEARCH_FAILED, NONFINITE
     status = StringProperty()
     initial_energy = FloatProperty()
     energy = FloatProperty()

@@ -59,7 +59,8 @@ RELAXATION_OUTCOME: LiteralString = (
 )
 RELAXATION_STEP: LiteralString = (
     "node {.uid, .run, .index, .energy, .gain, .scale, .gradient_norm, .step, .backtracks, .noise, .accepted, .margin,"
-    " .eta, .term_energy, .term_norm}"
+    " .eta, .term_energy, .term_norm, objective_version: coalesce(node.objective_version, 0),"
+    " weights: coalesce(node.weights, []), events: coalesce(node.events, [])}"
 )
 ENERGY_BUDGET: LiteralString = (
     "node {.index, .energy, .gain, .scale, .accepted, .backtracks, .margin, .noise, .term_energy, .term_norm,"

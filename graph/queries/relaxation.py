@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
@@ -39,6 +39,9 @@ class StepRow:
     eta: list[float]
     term_energy: list[float]
     term_norm: list[float]
+    objective_version: int = 0
+    weights: list[float] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +191,8 @@ MERGE (e)-[:PARENT]->(f)
 LIST: LiteralString = """
 MATCH (s:RelaxationStep) WHERE s.run = $run AND s.index > $after
 RETURN s {.uid, .run, .index, .energy, .gain, .scale, .gradient_norm, .step, .backtracks, .noise, .accepted, .margin,
-  .eta, .term_energy, .term_norm} AS step
+  .eta, .term_energy, .term_norm, objective_version: coalesce(s.objective_version, 0), weights: coalesce(s.weights, []),
+  events: coalesce(s.events, [])} AS step
 ORDER BY s.run, s.index LIMIT $limit
 """
 

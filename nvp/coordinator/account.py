@@ -1,7 +1,7 @@
 """The account of a relaxation: which of its steps are kept, and what each term of the energy had at them.
 
-A long trail is thinned: the start, the end and every k-th step are kept, and of the refused ones as many as there is
-room for.
+A long trail is thinned: the start, the end and every k-th step are kept, and of those that were refused or that
+something is noted of as many as there is room for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nvp.coordinator.energy import precision, term_energies, term_gradients, wei
 from nvp.coordinator.problem import Problem, build
 from nvp.coordinator.relax import Relaxation
 from nvp.coordinator.trackers import delta_f90
+from nvp.coordinator.trail import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class Step:
     # which objective the step was judged by, and the weights that an adapter had given it; none without one
     objective_version: int
     weights: tuple[float, ...]
+    # what is worth noting about it, by the names of `trail.Event`
+    events: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ class Account:
 def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 190) -> Account:
     """The account of one relaxation whose states were recorded; about `limit` steps are kept."""
     last, trail = int(found.steps), found.trail
-    kept = _kept(last, np.flatnonzero(~np.asarray(trail.accepted[1 : last + 1])) + 1, limit)
+    noted = ~np.asarray(trail.accepted[1 : last + 1]) | (np.asarray(trail.events[1 : last + 1]) != 0)
+    kept = _kept(last, np.flatnonzero(noted) + 1, limit)
     energies, norms, bound = _terms(build(graph), np.asarray(trail.states), np.array(kept))
     steps = [
         Step(
@@ -78,6 +82,7 @@ def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 190) -> Acc
             term_norm=tuple(norms[place].tolist()),
             objective_version=int(trail.version[index]),
             weights=tuple(np.asarray(trail.weights[index]).tolist()) if trail.weights.size else (),
+            events=tuple(each.name or "" for each in Event(int(trail.events[index]))),
         )
         for place, index in enumerate(kept)
     ]
@@ -90,12 +95,12 @@ def account(graph: CouplingGraph, found: Relaxation, *, limit: int = 190) -> Acc
     )
 
 
-def _kept(last: int, refused: np.ndarray, limit: int) -> list[int]:
-    """Start and end, every k-th step, and of the refused ones as many as there is room for."""
+def _kept(last: int, noted: np.ndarray, limit: int) -> list[int]:
+    """Start and end, every k-th step, and of those refused or noted as many as there is room for."""
     stride = max(1, -(-last // max(1, limit // 2)))
     regular = {0, last, *range(0, last, stride)}
     room = max(0, limit - len(regular))
-    return sorted(regular | set(refused[:room].tolist()))
+    return sorted(regular | set(noted[:room].tolist()))
 
 
 @precision

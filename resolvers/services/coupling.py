@@ -114,6 +114,16 @@ def require_fit(description: Mapping[str, Any], solver: RelaxConfig) -> None:
         )
 
 
+def require_plain(solver: RelaxConfig) -> None:
+    """Refuse an adapter where many graphs are relaxed at once: it would adapt each to other weights."""
+    if solver.adapter != "none":
+        raise FieldError(
+            "BAD_CONFIG",
+            f"expected no adapter for many graphs at once, got {solver.adapter}.",
+            next_step="Relax them one by one.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The free energy of a state, and where it would go."""

@@ -18,7 +18,7 @@ from nvp.coordinator.candidates import Candidate, extended
 from nvp.coordinator.description import keys_of, normal
 from resolvers.services import coupling
 from resolvers.services.context import Services
-from resolvers.services.coupling import require_fit, settings_of, start_of, taken
+from resolvers.services.coupling import require_fit, require_plain, settings_of, start_of, taken
 
 if TYPE_CHECKING:
     from nvp.coordinator.expansion import Expansion
@@ -60,6 +60,7 @@ async def submit_expansion(services: Services, request: ExpansionRequest, *, cli
     prices = {name: getattr(request, name) for name in ("gamma", "tau") if getattr(request, name) is not None}
     priced = normal({**graph.description, **prices})
     solver = settings_of(request.settings)
+    require_plain(solver)
     for candidate in request.candidates:
         require_fit(extended(priced, candidate), solver)
     config = {

@@ -19,7 +19,7 @@ from nvp.coordinator.description import graph_of, keys_of
 from nvp.coordinator.grid import Axis, Point, points
 from resolvers.services import coupling
 from resolvers.services.context import Services
-from resolvers.services.coupling import require_fit, settings_of, start_of, taken
+from resolvers.services.coupling import require_fit, require_plain, settings_of, start_of, taken
 
 if TYPE_CHECKING:
     from resolvers.task import Task
@@ -56,6 +56,7 @@ async def submit_sweep(services: Services, request: SweepRequest, *, client_key:
             next_step="Leave out some values.",
         )
     solver = settings_of(request.settings)
+    require_plain(solver)
     config = {
         "settings": asdict(solver),
         "start": start_of(graph, request.start),

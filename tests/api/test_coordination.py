@@ -30,7 +30,7 @@ mutation($input: RelaxInput!) { relaxCouplingGraph(input: $input) {
 RESULT = """
 query($uid: ID!) { run(uid: $uid) { kind inputs { role } ... on RelaxationRun {
   outcome { status initialEnergy energy keys eta terms deltaF90 writtenBack graphName }
-  steps { index energy accepted termEnergy eta } } } }
+  steps { index energy accepted termEnergy eta objectiveVersion weights events } } } }
 """
 LEDGER = """
 query($uid: ID!) { run(uid: $uid) { ... on RelaxationRun {
@@ -111,6 +111,9 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     assert outcome["energy"] == pytest.approx(-0.00250761, abs=1e-8)
     assert steps[0]["energy"] == outcome["initialEnergy"]
     assert [step["index"] for step in steps] == list(range(len(steps)))
+    # one objective, and no adapter
+    assert {(step["objectiveVersion"], *step["weights"]) for step in steps} == {(0,)}
+    assert steps[0]["events"] == []
     assert (await ask(operator, explain))["eta"] == outcome["eta"]
 
     (second,) = (

@@ -11,6 +11,7 @@ from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
 from graph.queries import coupling
 from graph.queries.listings import LISTS, page
+from tests.graph.queries.dying import attempt, killed
 
 pytestmark = pytest.mark.db
 
@@ -98,6 +99,19 @@ async def test_of_two_writers_who_read_the_same_one_is_refused(gateway: Gateway)
     assert isinstance(refused, Conflict)
     assert refused.code == "STALE_VERSION"
     assert await coupling.drawn(gateway, "g") == kept
+
+
+async def test_a_writer_that_is_cut_off_leaves_the_graph_as_it_was(gateway: Gateway) -> None:
+    await coupling.upsert(gateway, "g", DESCRIPTION)
+    before, told = await coupling.drawn(gateway, "g"), await events(gateway, "g")
+    changed = {**DESCRIPTION, "modules": DESCRIPTION["modules"][:1], "couplings": [], "weights": {}, "gamma": 1.0}
+    for statements in range(8):  # lock, look, clear, modules, couplings, benefits, events, look
+        with pytest.raises(ConnectionAbortedError):
+            await attempt(gateway, statements, killed, lambda: coupling.upsert(gateway, "g", changed))
+        assert await coupling.drawn(gateway, "g") == before
+        assert await events(gateway, "g") == told
+    await attempt(gateway, 8, killed, lambda: coupling.upsert(gateway, "g", changed))
+    assert (await coupling.drawn(gateway, "g")).version == 2
 
 
 async def test_a_refused_writer_leaves_nothing(gateway: Gateway) -> None:

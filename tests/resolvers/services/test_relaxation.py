@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from resolvers.services.context import Services
 from resolvers.services.gates import record_benefits
 from resolvers.services.relaxation import RelaxationRequest, submit_relaxation
 from resolvers.task import Cancelled, Task
+from tests.graph.queries.dying import attempt, killed
 from tests.resolvers.services import coupling_runs
 from tests.resolvers.services.coupling_runs import GRAPH
 
@@ -256,31 +256,10 @@ RETURN count {(:RelaxationStep)} AS steps, count {(:GateEvent)} AS gates, count 
 NOTHING = {"steps": 0, "gates": 0, "at": 0, "moved": 0}
 
 
-class Dying:
-    """A transaction that calls `end` before its n-th statement."""
-
-    def __init__(self, tx: Any, statements: int, end: Callable[[], Awaitable[None]]) -> None:
-        self._tx = tx
-        self._left = statements
-        self._end = end
-
-    async def run(self, *arguments: Any, **parameters: Any) -> Any:
-        self._left -= 1
-        if self._left < 0:
-            await self._end()
-        return await self._tx.run(*arguments, **parameters)
-
-
-async def test_a_transaction_that_is_ended_midway_leaves_nothing(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_transaction_that_is_ended_midway_leaves_nothing(services: Services) -> None:
     """Cut off before each of its statements in turn, by its client and at last by the server."""
     await coupling.upsert(services.gateway, "g", normal(GRAPH))
     row, task = await leased(services, RelaxationRequest(graph="g", write_back=True))
-    transact = services.gateway.transact
-
-    async def killed() -> None:
-        raise ConnectionAbortedError
 
     async def terminated() -> None:
         rows = await services.gateway.read(
@@ -289,20 +268,15 @@ async def test_a_transaction_that_is_ended_midway_leaves_nothing(
         )
         await services.gateway.execute_schema(f"TERMINATE TRANSACTIONS {[row['id'] for row in rows]!r}")
 
-    async def attempt(statements: int, end: Callable[[], Awaitable[None]]) -> None:
-        async def dying(work: Any) -> Any:
-            return await transact(lambda tx: work(Dying(tx, statements, end)))
-
-        with monkeypatch.context() as patched:
-            patched.setattr(services.gateway, "transact", dying)
-            await service.execute(services, row, task)
+    async def work() -> None:
+        await service.execute(services, row, task)
 
     for statements, (end, error) in enumerate([(killed, ConnectionAbortedError)] * 9 + [(terminated, ClientError)]):
         with pytest.raises(error):
-            await attempt(min(statements, 8), end)
+            await attempt(services.gateway, min(statements, 8), end, work)
         assert (await services.gateway.read(COUNT))[0] == NOTHING, statements
         assert (await coupling.drawn(services.gateway, "g")).eta == {}
-    await attempt(9, killed)  # it has no more than nine
+    await attempt(services.gateway, 9, killed, work)  # it has no more than nine
     found = (await services.gateway.read(COUNT))[0]
     assert found["steps"] > 2
     assert (found["gates"], found["at"], found["moved"]) == (2, 2, 2)

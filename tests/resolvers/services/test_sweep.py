@@ -92,6 +92,7 @@ async def test_a_cancelled_sweep_keeps_what_it_has_and_goes_on_there(
         ({"axes": (Axis(path="deltas.domain", values=tuple(map(float, range(5000)))),)}, "TOO_LARGE"),
         ({"axes": ()}, "BAD_GRID"),
         ({"settings": {"mode": "magic"}}, "BAD_CONFIG"),
+        ({"settings": {"adapter": "phase"}}, "BAD_CONFIG"),
         ({"graph": "lost"}, "NOT_FOUND"),
     ],
 )
