@@ -36,7 +36,8 @@ def test_a_quotient_is_of_sums_and_none_where_it_has_no_sense() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"), [([1, 2, 1, 2], "supported"), ([-1, -2, -1, -2], "contradicted"), ([-1, 1, 1, -1], "null")]
+    ("values", "expected"),
+    [([1, 2, 1, 2], "supported"), ([-1, -2, -1, -2], "contradicted"), ([-1, 2, 1, -1.5], "null")],
 )
 def test_the_interval_decides(values: list[float], expected: str) -> None:
     assert verdict(mean_effect("x", values, seed=0)) == expected

@@ -74,6 +74,16 @@ def test_only_the_rule_that_ignores_the_cost_always_has_two_lines() -> None:
     assert estimates(dear, "always the best two")["lines at the end"] == 2
 
 
+def test_a_level_branches_where_both_of_a_lines_branches_open() -> None:
+    config = BranchingConfig(depth=40)
+    share, ends, gained = branching.grow(config, 3, "net", kept=1)
+    rng = np.random.default_rng((config.seed, 3))
+    nets = rng.normal(config.gain - config.cost, config.spread, (40, branching.KEPT, 2))[:, 0]
+    assert share == np.mean((nets > 0).all(axis=1)) > 0
+    assert ends == 1
+    assert gained == pytest.approx(np.maximum(nets, 0).max(axis=1).sum())
+
+
 def test_both_players_defect_unless_the_column_player_reads_the_wrong_rows() -> None:
     found = nash.run(NashConfig(trials=8), silent)
     assert (found.verdict, found.passed) == ("supported", True)
