@@ -46,6 +46,7 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "attention": settings.AttentionConfig,
     "bases": settings.BasesConfig,
     "adapters": settings.AdaptersConfig,
+    "energy-wars": settings.EnergyWarsConfig,
 }
 
 # options that all experiments have beside their settings

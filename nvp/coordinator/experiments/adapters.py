@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nvp.coordinator.adapters.adapter import Adapter, Seen, look_at
-from nvp.coordinator.adapters.balance import auto_balance
 from nvp.coordinator.adapters.closed_form import clipped_ratio, decoded
 from nvp.coordinator.adapters.gspo import GspoConfig, gspo
 from nvp.coordinator.adapters.registry import ADAPTERS
@@ -125,41 +124,50 @@ def _compare(
     adapters: dict[str, tuple[np.ndarray, Adapter | None]] = {
         "fixed": (weights, None),
         "weights of 1": (ones, None),
-        "auto_balance": (weights, auto_balance()),
         **{name: (weights, make(graph)) for name, make in ADAPTERS.items()},
     }
     found = {}
     for number, (name, (given, adapter)) in enumerate(adapters.items()):
         on_arm(number / (len(adapters) + 1), name)
-        found[name] = _arm(graph, config, starts, given, adapter)
+        found[name] = arm_of(
+            graph, starts, given, adapter, steps=config.steps, seed=config.seed, repeats=config.repeats
+        )
     on_arm(len(adapters) / (len(adapters) + 1), "implicit gradients")
     found["implicit"] = _learnt(graph, config, starts, weights)
     return found, plain_energies(graph, starts), _gradient_error(graph, starts[0], weights[0])
 
 
-def _arm(
-    graph: CouplingGraph, config: AdaptersConfig, starts: np.ndarray, weights: np.ndarray, adapter: Adapter | None
+def arm_of(
+    graph: CouplingGraph,
+    starts: np.ndarray,
+    weights: np.ndarray,
+    adapter: Adapter | None,
+    *,
+    steps: int,
+    seed: int,
+    repeats: int = 0,
 ) -> Arm:
-    settings = RelaxConfig(mode="gradient", steps=config.steps, record_states=True)
-    key = jax.random.key(config.seed)
+    """Relax every trial from its start and weights, and once more for each repeat that is timed."""
+    settings = RelaxConfig(mode="gradient", steps=steps, record_states=True)
+    key = jax.random.key(seed)
 
     def once() -> Relaxation:
         return relax(graph, settings, key, eta0=starts, weights=weights, adapter=adapter)
 
     found = once()
     seconds = []
-    for _ in range(config.repeats):
+    for _ in range(repeats):
         began = time.perf_counter()
         once()
         seconds.append(time.perf_counter() - began)
-    rows = np.arange(config.trials)
+    rows = np.arange(len(starts))
     eta = np.asarray(found.trail.states)[rows, found.steps]
     last = weights if adapter is None else np.asarray(found.trail.weights)[rows, found.steps]
     return Arm(
         **_measured(graph, eta, last),
         versions=np.asarray(found.trail.version)[rows, found.steps] + 1.0,
         rise=float((found.energy - found.initial_energy).max()),
-        seconds=float(np.median(seconds)),
+        seconds=float(np.median(seconds)) if seconds else float("nan"),
     )
 
 

@@ -254,6 +254,21 @@ class AdaptersConfig(ExperimentConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyWarsConfig(ExperimentConfig):
+    """Does bringing down a term that shouts the others down find states of less energy?
+
+    Example: fieldgraph coord energy-wars --factor 300 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 6, "steps": 20}
+
+    trials: int = setting(60, "Random starts, each with one term that is too strong.", least=2)
+    factor: float = setting(100.0, "How much too strong.", least=1)
+    steps: int = setting(60, "Most steps of a relaxation.", least=1)
+    count: int = setting(16, "Modules of the graph.", least=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReactivityConfig(ExperimentConfig):
     """How fast and how strongly do gates answer when their benefit jumps?
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from nvp.coordinator.adapters.closed_form import closed_form
-from nvp.coordinator.experiments import adapters
-from nvp.coordinator.experiments.config import AdaptersConfig
+from nvp.coordinator.experiments import adapters, energy_wars
+from nvp.coordinator.experiments.config import AdaptersConfig, EnergyWarsConfig
 from nvp.coordinator.experiments.finding import Effect
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.scenarios import baseline
 
 SMALL = {"trials": 6, "steps": 30, "updates": 20, "repeats": 1, "scenarios": 1}
+
+LIKE = {"steps": SMALL["steps"], "seed": 0, "repeats": 1}
 
 
 def by_name(arm: list[Effect]) -> dict[str, float]:
@@ -30,7 +32,7 @@ def test_arms_share_their_starts_and_the_artefact_is_told_from_the_effect(monkey
     monkeypatch.setattr(adapters, "CONTROLS", ())
     monkeypatch.setattr(adapters, "taught", lambda config: {})
     # held against finite differences, and learnt with, in the tests of implicit gradients
-    monkeypatch.setattr(adapters, "_learnt", lambda *given: adapters._arm(*given, None))
+    monkeypatch.setattr(adapters, "_learnt", lambda graph, _, *given: adapters.arm_of(graph, *given, None, **LIKE))
     monkeypatch.setattr(adapters, "_gradient_error", lambda *_: 0.0)
     found = adapters.run(AdaptersConfig(**SMALL), lambda *_: None)
     assert found.passed, found.checks
@@ -42,3 +44,16 @@ def test_arms_share_their_starts_and_the_artefact_is_told_from_the_effect(monkey
     assert arms["baseline: weights of 1"][above] < 1e-6 < arms["baseline: fixed"][above]
     assert arms["baseline: closed_form"][own] < -0.004
     assert found.effects[0].n == SMALL["trials"]
+
+
+def test_a_war_is_settled_or_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulls become more equal where one term is far too strong; without such a term auto-balance has nothing to do."""
+    monkeypatch.setattr(energy_wars, "WAYS", {name: energy_wars.WAYS[name] for name in ("fixed", "auto-balance")})
+    small = {"trials": 8, "steps": 30, "count": 8}
+    found = energy_wars.run(EnergyWarsConfig(**small), lambda *_: None)
+    assert found.passed, found.checks
+    assert found.effects[0].ci95 is not None
+    assert found.effects[0].estimate > 0
+    peace = energy_wars.run(EnergyWarsConfig(**small, factor=1.0), lambda *_: None)
+    assert not peace.passed
+    assert peace.effects[0].estimate == pytest.approx(0, abs=1e-12)
