@@ -29,7 +29,8 @@ from nvp.model.unet import UNet
 
 # log-variance untrained, in units of the squared change
 _FIRST_LOG_VAR = -1.0
-# smallest variance, relative to the squared unit of the field
+# smallest variance, relative to that untrained, and to the squared unit of the field
+_LEAST_VARIANCE = 1e-6
 _VARIANCE_FLOOR = 1e-12
 _SECONDS_OF_DAY = 86_400.0
 
@@ -171,7 +172,12 @@ class NVP(nnx.Module):
         gates = gates.reshape(*gates.shape[:-1], self.hints, c)
         change = solved + step * (change + jnp.einsum("bhwnc,bhwnc->bhwc", gates, jnp.stack(hints, axis=-2)))
         typical = self._over(self.activity[...][None], state) if config.site is not None else step
-        log_var = log_var + _FIRST_LOG_VAR + jnp.log(typical**2 + _VARIANCE_FLOOR * unit**2)
+        # nobody is surer than that: the likelihood of one error would outweigh all others
+        log_var = (
+            jnp.logaddexp(log_var, np.float32(np.log(_LEAST_VARIANCE)))
+            + _FIRST_LOG_VAR
+            + jnp.log(typical**2 + _VARIANCE_FLOOR * unit**2)
+        )
         if config.head == "delta":
             return Prediction(state + change, log_var, jnp.zeros(state.shape[0], state.dtype))
         base = state[..., 0] + heat

@@ -101,6 +101,8 @@ class TrainingConfig:
     dropout: float | None = None
     # largest global norm of a gradient
     clip: float = 1.0
+    # largest rms of an update of each block of parameters, per unit learning rate; 0 for no limit
+    largest_update: float | None = None
     # decay of the running mean of the parameters, which is what is validated and kept; 0 for none
     ema: float | None = None
     # what is minimised
@@ -154,6 +156,12 @@ class TrainingConfig:
                 "BAD_CONFIG",
                 f"expected curriculum in 0 … 1 and input_noise >= 0, got {self.curriculum} and {self.input_noise}.",
                 next_step="Leave them out for the defaults.",
+            )
+        if self.largest_update is not None and self.largest_update < 0:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected largest_update >= 0, got {self.largest_update}.",
+                next_step="Use 0.5, or 0 for no limit.",
             )
         if self.batch is not None and self.batch % self.accumulate:
             raise FieldError(

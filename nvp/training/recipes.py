@@ -17,15 +17,18 @@ from dataclasses import replace
 from typing import Any
 
 from nvp.dynamics.domain import DomainSpec
-from nvp.model.config import NVPConfig
+from nvp.model.config import NVPConfig, Size
 from nvp.training.config import LossConfig, TrainingConfig
+
+# the more parameters move at once, the less each may: at 2e-3 networks of a million were seen to break down
+_RATES: dict[Size, float] = {"tiny": 2e-3, "small": 1e-3, "base": 5e-4, "literal": 1e-3}
 
 SEEDS_LOSS = LossConfig(fidelity=0.0, variance=0.0, mse=1.0, conservation=0.1, entropy=0.05)
 
 
 def suited(config: TrainingConfig, model: NVPConfig, spec: DomainSpec | None = None) -> TrainingConfig:
     """The same configuration with every open choice made for this kind of network and, where given, domain."""
-    choices = _seeds() if config.recipe == "seeds" else _default(site=model.site is not None)
+    choices = _seeds() if config.recipe == "seeds" else _default(site=model.site is not None, size=config.size)
     choices["history"] = model.history
     made = replace(config, **{name: value for name, value in choices.items() if getattr(config, name) is None})
     return made if spec is None else replace(made, loss=lawful(made.loss or LossConfig(), spec))
@@ -37,7 +40,7 @@ def lawful(loss: LossConfig, spec: DomainSpec) -> LossConfig:
     return replace(loss, entropy=0.0) if loss.entropy and (against_the_law or spec.signed) else loss
 
 
-def _default(*, site: bool) -> dict[str, Any]:
+def _default(*, site: bool, size: Size) -> dict[str, Any]:
     """A network of one site has few and similar examples: it is held back by dropout, weight decay and an early stop.
 
     Simulated fields come in any number, and there only the steps count.
@@ -45,10 +48,11 @@ def _default(*, site: bool) -> dict[str, Any]:
     return {
         "epochs": 12 if site else 30,
         "batch": 4 if site else 8,
-        "learning_rate": 5e-4 if site else 2e-3,
+        "learning_rate": 5e-4 if site else _RATES[size],
         "schedule": "cosine",
         "weight_decay": 1.0 if site else 1e-4,
         "beta2": 0.99,
+        "largest_update": 0.5,
         "dropout": 0.3 if site else 0.0,
         "patience": 8 if site else 1000,
         "ema": 0.995,
@@ -65,6 +69,7 @@ def _seeds() -> dict[str, Any]:
         "schedule": "constant",
         "weight_decay": 0.0,
         "beta2": 0.999,
+        "largest_update": 0.0,
         "dropout": 0.0,
         "patience": 1000,
         "ema": 0.0,

@@ -4,7 +4,8 @@ Weights are those of one pytree each, so that the step runs the same in flax's g
 or gradient is not finite changes nothing but its counters. Of the batch, every sum runs over all examples: shared
 between devices by the sharding of its first axis, worked off in parts by `nvp.training.accumulation`.
 
-Reference: Loshchilov & Hutter, Decoupled weight decay regularization, ICLR (2019).
+References: Loshchilov & Hutter, Decoupled weight decay regularization, ICLR (2019); Wortsman et al., Stable and
+low-precision training for large-scale vision-language models, NeurIPS (2023), for the limit of an update.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Descent:
     ema: float
     beta2: float
     weight_decay: float
+    # 0 for no limit
+    largest_update: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,11 @@ class NextState:
 def descent_of(config: TrainingConfig) -> Descent:
     """That of a configuration without open choices."""
     return Descent(
-        clip=config.clip, ema=config.ema or 0.0, beta2=config.beta2 or 0.99, weight_decay=config.weight_decay or 0.0
+        clip=config.clip,
+        ema=config.ema or 0.0,
+        beta2=config.beta2 or 0.99,
+        weight_decay=config.weight_decay or 0.0,
+        largest_update=config.largest_update or 0.0,
     )
 
 
@@ -130,10 +137,14 @@ def split(model: NVP) -> tuple[nnx.GraphDef[NVP], Weights, Weights]:
 
 
 def optimizer(plan: Descent) -> optax.GradientTransformation:
-    """AdamW without its learning rate, which the host gives per step; kernels alone decay."""
+    """AdamW without its learning rate, which the host gives per step; kernels alone decay.
+
+    Where gradients grow, Adam's mean square lags behind, and one step may undo a thousand: hence the limit.
+    """
     return optax.chain(
         optax.clip_by_global_norm(plan.clip),
         optax.scale_by_adam(b2=plan.beta2),
+        optax.clip_by_block_rms(plan.largest_update) if plan.largest_update else optax.identity(),
         optax.add_decayed_weights(
             plan.weight_decay, mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)
         ),

@@ -75,6 +75,20 @@ def test_random_weights_keep_the_law_at_any_resolution(shape: tuple[int, int]) -
     assert not np.allclose(mean[0], history[0, 0])
 
 
+def test_nobody_is_surer_than_a_millionth() -> None:
+    """A network that means to be certain would pay for one error more than for all others."""
+    series = fluid_series(scale=16)
+    config = replace(config_for(series_domain(series), series), **NARROW)
+    model = network(config, series)
+    given = inputs_of(config, windows(series, history=1, starts=[0], steps=1))
+    untrained = np.asarray(predict_step(*split(model), given).log_var)
+    bias = model.unet.decoder.leave.bias
+    # of all outputs the log-variance's among them
+    bias[...] = jnp.full(bias.shape, -200.0)
+    surest = np.asarray(predict_step(*split(model), given).log_var)
+    np.testing.assert_allclose(surest - untrained, np.log(1e-6), atol=1e-4)
+
+
 def test_source_enters_and_open_edges_let_energy_out() -> None:
     series = forced_series()
     config = replace(config_for(series_domain(series), series), **NARROW, boundary_x="open", boundary_y="wall")

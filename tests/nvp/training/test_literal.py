@@ -36,7 +36,7 @@ BEFORE = RNG.lognormal(size=(4, 16, 8, 1)).astype(np.float32)
 AFTER = np.roll(BEFORE, 1, axis=1)
 
 
-DESCENT = Descent(clip=1.0, ema=0.0, beta2=0.999, weight_decay=0.0)
+DESCENT = Descent(clip=1.0, ema=0.0, beta2=0.999, weight_decay=0.0, largest_update=0.0)
 GIVEN = literal_batch(BEFORE, AFTER)
 
 

@@ -21,6 +21,7 @@ MODEL = config_for(domain(SERIES.domain), SERIES)
 def test_the_seeds_recipe_is_what_it_is_called() -> None:
     made = suited(TrainingConfig(recipe="seeds"), MODEL, domain("fluid_dynamics"))
     assert (made.batch, made.learning_rate, made.weight_decay, made.ema, made.beta2) == (16, 1e-4, 0.0, 0.0, 0.999)
+    assert made.largest_update == 0
     assert made.loss == SEEDS_LOSS
     assert SEEDS_LOSS.weights == {"mse": 1.0, "conservation": 0.1, "entropy": 0.05}
     assert {learning_rate(made, fraction) for fraction in (0.0, 0.01, 0.5, 1.0)} == {1e-4}
@@ -37,12 +38,15 @@ def test_what_is_given_is_kept_and_nothing_stays_open() -> None:
             "schedule",
             "weight_decay",
             "beta2",
+            "largest_update",
             "dropout",
             "patience",
             "loss",
         )
         assert all(getattr(made, name) is not None for name in chosen)
     site = temperature_series()
+    rates = [suited(TrainingConfig(size=size), MODEL).learning_rate for size in ("tiny", "small", "base")]
+    assert rates == [2e-3, 1e-3, 5e-4]
     held_back = suited(TrainingConfig(), config_for(domain(site.domain), site))
     assert (held_back.weight_decay, held_back.dropout) == (1.0, 0.3)
 
