@@ -24,6 +24,8 @@ from tests.nvp.coin import base, coin_series, pattern, untrained
 SERIES = coin_series("normal", frames=200)
 DATA = TrainingData(train=[SERIES], validation=[SERIES])
 STARTS = np.arange(64)
+# what several devices come to is another test's
+ALONE = TrainingConfig(devices=1, tensorboard=False)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def saved(network: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     stage = StageConfig(kind="members", members=2, noise=4, epochs=30, batch=8, learning_rate=4e-3)
-    *_, saved = second_stage(stage, network, DATA, directory=tmp_path_factory.mktemp("members")).run()
+    *_, saved = second_stage(stage, network, DATA, directory=tmp_path_factory.mktemp("members"), settings=ALONE).run()
     assert isinstance(saved, Finished)
     return saved
 

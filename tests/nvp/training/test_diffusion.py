@@ -13,6 +13,7 @@ from nvp.model.denoiser import levels, realise
 from nvp.model.nvp import Prediction
 from nvp.prediction.forecaster import Forecast, load_forecaster, windows
 from nvp.prediction.sampling import DiffusionForecaster, heun
+from nvp.training.config import TrainingConfig
 from nvp.training.data import TrainingData
 from nvp.training.events import Finished
 from nvp.training.stage_config import StageConfig
@@ -21,6 +22,8 @@ from tests.nvp.coin import SIZE, base, coin_series, pattern, untrained
 
 SERIES = coin_series()
 DATA = TrainingData(train=[SERIES], validation=[SERIES])
+# what several devices come to is another test's
+ALONE = TrainingConfig(devices=1, tensorboard=False)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(network: Path, directory: Path, config: StageConfig) -> DiffusionForecaster:
-    *_, saved = second_stage(config, network, DATA, directory=directory).run()
+    *_, saved = second_stage(config, network, DATA, directory=directory, settings=ALONE).run()
     assert isinstance(saved, Finished)
     forecaster = load_forecaster(saved.path)
     assert isinstance(forecaster, DiffusionForecaster)
