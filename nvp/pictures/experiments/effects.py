@@ -47,7 +47,12 @@ def finding_figure(found: Finding) -> Figure:
     for arm, effects in found.arms.items():
         for effect in effects:
             quantities.setdefault(effect.name, []).append((arm, effect))
-    panels = [("effects", [(each.name, each) for each in found.effects], True)]
+    # effects of one quantity, `quantity: what with what`, share a panel: scales differ between quantities
+    compared: dict[str, list[tuple[str, Effect]]] = {}
+    for effect in found.effects:
+        quantity, colon, what = effect.name.partition(": ")
+        compared.setdefault(quantity if colon else "effects", []).append((what or quantity, effect))
+    panels = [(name, rows, True) for name, rows in compared.items()]
     panels += [(name, rows, False) for name, rows in quantities.items()]
     return rows_figure(panels, title=found.verdict, subtitle=found.hypothesis)
 

@@ -14,7 +14,7 @@ def finding_figure(found: Finding) -> Figure:
     made = figure(8.6, 6.8)
     titled(made, "Gates in a ring")
     curves = found.curves
-    grid = made.add_gridspec(2, 2, left=0.08, right=0.96, top=0.89, bottom=0.08, hspace=0.34, wspace=0.26)
+    grid = made.add_gridspec(2, 2, left=0.08, right=0.96, top=0.89, bottom=0.08, hspace=0.34, wspace=0.36)
     for place, (name, values) in enumerate(curves["maps"].items()):
         axes = made.add_subplot(grid[place])
         drawn = axes.imshow(np.array(values), origin="lower", aspect="auto", cmap=BESIDE)

@@ -17,13 +17,20 @@ def test_each_quantity_has_a_panel_and_each_effect_its_interval() -> None:
         hypothesis="It does.",
         verdict="null",
         reading="",
-        effects=[effect("gain", 0.5, (-1.0, 2.0)), effect("exact", 3.0, None)],
+        effects=[
+            effect("gain", 0.5, (-1.0, 2.0)),
+            effect("exact", 3.0, None),
+            effect("steps saved: one way", 30.0, (20.0, 40.0)),
+        ],
         arms={"with": [effect("eta", 1.0, (0.5, 1.5))], "without": [effect("eta", 2.0, (1.5, 2.5))]},
     )
-    first, second = effects.finding_figure(found).axes
+    first, apart, second = effects.finding_figure(found).axes
     # the line at 0, an interval, and two points
     assert [len(line.get_xdata()) for line in first.get_lines()] == [2, 2, 1, 1]  # type: ignore[arg-type]
     assert list(first.get_lines()[1].get_xdata()) == [-1.0, 2.0]  # type: ignore[arg-type]
+    # of another scale, in a panel of its own
+    assert apart.get_title(loc="left") == "steps saved"
+    assert [label.get_text() for label in apart.get_yticklabels()] == ["one way"]
     assert [label.get_text() for label in second.get_yticklabels()] == ["with", "without"]
     assert second.get_title(loc="left") == "eta"
 

@@ -24,6 +24,7 @@ from resolvers.task import Task
 pytestmark = pytest.mark.db
 
 GUIDE = Path(__file__).parents[3] / "docs/coordinator.md"
+EXPERIMENTS = GUIDE.with_name("experiments.md")
 
 
 def statements() -> list[str]:
@@ -76,6 +77,11 @@ async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     assert drawn.exit_code == 0, drawn.stderr
     with Image.open(tmp_path / "storm.png") as picture:
         assert picture.size == (1050, 990)
+
+    (glance,) = re.findall(r"```cypher\n(.*?)```", EXPERIMENTS.read_text("utf-8"), re.DOTALL)
+    (row_of_all,) = await gateway.read(cast("Any", glance))
+    assert (row_of_all["graph"], row_of_all["runs"]) == ("storm", 1)
+    assert row_of_all["fall"] > 0
 
     table = tmp_path / "storm.csv"
     written = json.loads((await invoke("export", row.uid, "--csv", str(table), "--run-id", "mine", "--json")).stdout)
