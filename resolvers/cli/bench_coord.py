@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated, Any
 
 import click
@@ -60,12 +62,20 @@ def coord(
 
     from resolvers.benches import coord as bench
 
+    if not quick:
+        _hold_blas()
     config = replace(bench.QUICK if quick else bench.CoordConfig(), seed=seed)
     if modules:
         config = replace(config, sizes=tuple(modules))
     if batch:
         config = replace(config, batches=tuple(sorted({1, *batch})))
     measured("coord", lambda progress: bench.bench_coord(config, progress), as_json=as_json)
+
+
+def _hold_blas() -> None:
+    """Start over with one thread for BLAS: on busy cores its threads wait for each other, and L-BFGS-B looks slow."""
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
 
 
 def df90(
