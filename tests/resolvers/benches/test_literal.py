@@ -19,7 +19,8 @@ def test_the_figures() -> None:
     assert here["step_gflop"] > 0
     # weights, two moments and what is in between
     assert here["step_memory_gib"] > 3 * here["weights_gib"] - 0.002
-    assert here["predict_ms"] > 0
+    assert 0 < here["predict_ms"] < here["predict_uncompiled_ms"]
+    assert here["compilation_gain"] > 1
 
 
 def test_a_suite_that_is_none() -> None:
