@@ -169,7 +169,8 @@ async def write(
     }
     known = before.description["modules"] if before else []
     changes = module_events.changes(known, as_read(description)["modules"])
-    await (await tx.run(CLEAR, name=name, keys=[each["key"] for each in modules])).consume()
+    kept = {"keys": [each["key"] for each in modules], "deltas": [each["key"] for each in deltas]}
+    await (await tx.run(CLEAR, name=name, **kept)).consume()
     await (await tx.run(WRITE_MODULES, name=name, modules=modules, whole=whole)).consume()
     await (await tx.run(WRITE_COUPLINGS, name=name, couplings=couplings)).consume()
     await (await tx.run(WRITE_DELTAS, name=name, deltas=deltas)).consume()
@@ -330,6 +331,9 @@ FOREACH (gone IN CASE WHEN p.key IN $keys THEN [] ELSE [p] END | DETACH DELETE g
 WITH DISTINCT g
 OPTIONAL MATCH (g)-[:HAS_DELTA]->(d:Delta)
 DETACH DELETE d
+WITH DISTINCT g
+OPTIONAL MATCH (g)-[:HAS_MODULE]->(:OrderParameter)<-[f:FEEDS]-(d:Delta) WHERE NOT d.key IN $deltas
+DELETE f
 """
 
 WRITE_MODULES: LiteralString = """
@@ -352,12 +356,20 @@ CREATE (p)-[c:COUPLED_TO]->(q)
 SET c = coupling.properties
 """
 
+# a benefit that was drawn by hand, and may say where it comes from, stays the one of its key
 WRITE_DELTAS: LiteralString = """
 MATCH (g:CouplingGraph {name: $name})
 UNWIND $deltas AS delta
-CREATE (g)-[:HAS_DELTA]->(d:Delta {key: delta.key, value: delta.value})
-WITH g, d, delta
+OPTIONAL MATCH (g)-[:HAS_MODULE]->(:OrderParameter)<-[:FEEDS]-(drawn:Delta {key: delta.key})
+WITH g, delta, collect(DISTINCT drawn) AS drawn
+FOREACH (_ IN CASE WHEN drawn = [] THEN [1] ELSE [] END |
+  CREATE (g)-[:HAS_DELTA]->(:Delta {key: delta.key, value: delta.value}))
+FOREACH (d IN drawn | SET d.value = delta.value)
+WITH g, delta, drawn
+OPTIONAL MATCH (g)-[:HAS_DELTA]->(made:Delta {key: delta.key})
+WITH g, delta, drawn, collect(made) AS made
+UNWIND drawn + made AS d
 UNWIND delta.gates AS key
 MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: key})
-CREATE (d)-[:FEEDS]->(p)
+MERGE (d)-[:FEEDS]->(p)
 """

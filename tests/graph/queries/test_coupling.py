@@ -63,6 +63,19 @@ async def test_drawn_by_hand_or_written_is_the_same(gateway: Gateway) -> None:
     assert (await coupling.drawn(gateway, "hand")).uid == uid != written.uid
 
 
+async def test_a_benefit_drawn_by_hand_stays_the_one_of_its_key(gateway: Gateway) -> None:
+    await gateway.write(BY_HAND)
+    more = await coupling.upsert(gateway, "hand", {**DESCRIPTION, "deltas": {"gain": 0.5}})
+    assert more.description["deltas"] == {"gain": 0.5}
+    deltas: Any = (
+        "MATCH (d:Delta) RETURN d.key AS key, d.value AS value, d.source AS source, count {(d)-[:FEEDS]->()} AS fed"
+    )
+    assert await gateway.read(deltas) == [{"key": "gain", "value": 0.5, "source": "a measurement", "fed": 1}]
+    gone = {**DESCRIPTION, "couplings": DESCRIPTION["couplings"][1:], "deltas": {}}
+    assert (await coupling.upsert(gateway, "hand", gone)).description == gone
+    assert [row["fed"] for row in await gateway.read(deltas)] == [0]
+
+
 async def test_writing_it_again_changes_nothing(gateway: Gateway) -> None:
     first = await coupling.upsert(gateway, "g", DESCRIPTION)
     assert await coupling.upsert(gateway, "g", DESCRIPTION, expected_version=1) == first
