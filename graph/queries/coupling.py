@@ -169,7 +169,7 @@ async def write(
     }
     known = before.description["modules"] if before else []
     changes = module_events.changes(known, as_read(description)["modules"])
-    kept = {"keys": [each["key"] for each in modules], "deltas": [each["key"] for each in deltas]}
+    kept: dict[str, Any] = {"keys": [each["key"] for each in modules], "deltas": [each["key"] for each in deltas]}
     await (await tx.run(CLEAR, name=name, **kept)).consume()
     await (await tx.run(WRITE_MODULES, name=name, modules=modules, whole=whole)).consume()
     await (await tx.run(WRITE_COUPLINGS, name=name, couplings=couplings)).consume()
