@@ -90,7 +90,7 @@ def run(config: AdaptersConfig, progress: Report) -> Finding:
     return Finding(
         hypothesis=HYPOTHESIS,
         verdict=verdict(first),
-        reading="Compared by F under the weights that they made, all adapters win; by F itself the intervals decide.",
+        reading="Under weights of its own an arm can seem to lie below the least F there is; F itself decides.",
         effects=[
             first,
             *(
