@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nvp.coordinator import couplings
-from nvp.coordinator.energy import scaled_couplings
 from nvp.coordinator.problem import Problem, Redemptions
 
 
@@ -53,11 +52,6 @@ def room(problem: Problem, target: Float[Array, ""]) -> Float[Array, ""]:
     coupled = rows(problem) - wells
     fits = jnp.where(coupled > 0, (target - wells) / jnp.where(coupled > 0, coupled, 1.0), 1.0)
     return jnp.clip(fits.min(), 0.0, 1.0)
-
-
-def capped(problem: Problem, target: Float[Array, ""]) -> Problem:
-    """The problem with all its couplings scaled down as far as L ≤ target asks."""
-    return scaled_couplings(problem, room(problem, target))
 
 
 def _well_curvature(problem: Problem) -> Float[Array, "n"]:

@@ -17,7 +17,7 @@ from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.descent import descend
 from nvp.coordinator.energy import precision
 from nvp.coordinator.problem import bucket
-from nvp.coordinator.relax import Relaxation, cut, layout, padded_start, prepare
+from nvp.coordinator.relax import Relaxation, cut, layout, padded_start, prepare, require_monotonic
 from nvp.errors import FieldError
 
 
@@ -42,7 +42,10 @@ def relax_many(
     etas = jnp.asarray(np.stack(padded + padded[:1] * fill))
     keys = jax.random.split(key, len(etas))
     found = jax.device_get(_descend_many(together, tables, etas, jnp.asarray(together.weights), keys, config=config))
-    return [cut(each, len(graph.modules)) for each, graph in zip(split(found, len(graphs)), graphs, strict=True)]
+    relaxations = [cut(each, len(graph.modules)) for each, graph in zip(split(found, len(graphs)), graphs, strict=True)]
+    for relaxation in relaxations if config.assert_monotonic else ():
+        require_monotonic(relaxation, config)
+    return relaxations
 
 
 @partial(jax.jit, static_argnames=("config",))

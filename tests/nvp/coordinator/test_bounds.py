@@ -9,7 +9,7 @@ import pytest
 
 from nvp.coordinator import bounds
 from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
-from nvp.coordinator.energy import energy, weighed
+from nvp.coordinator.energy import energy, scaled_couplings, weighed
 from nvp.coordinator.problem import build
 from nvp.coordinator.reference import reference_curvature
 from nvp.coordinator.scenarios import random_graph
@@ -20,7 +20,7 @@ largest = jax.jit(lambda problem, etas: jnp.abs(jnp.linalg.eigvalsh(curvature(pr
 
 weigh = jax.jit(lambda problem: weighed(problem, problem.weights))
 limit_of = jax.jit(bounds.lipschitz)
-cap = jax.jit(bounds.capped)
+cap = jax.jit(lambda problem, target: scaled_couplings(problem, bounds.room(problem, target)))
 
 
 def bound(graph: CouplingGraph) -> float:
