@@ -35,6 +35,8 @@ class Log:
             append(self.path, {"event": type(event).__name__, **asdict(event)})
         if self._board is not None:
             for name, value in _curves(event):
+                if not math.isfinite(value):  # nobody looked, or there was nothing to see
+                    continue
                 self._board.add_scalar(name, value, event.step)  # type: ignore[union-attr]
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from nvp.training.events import EpochDone
 from tests.nvp.fields import fluid_series, forced_series
 from tests.nvp.training.toy import Toy
 
-CONFIG = TrainingConfig(recipe="seeds", epochs=2, batch=4, learning_rate=3e-3, tensorboard=False)
+CONFIG = TrainingConfig(recipe="seeds", epochs=2, batch=4, learning_rate=3e-3, tensorboard=False, devices=1)
 TRAIN, VAL = [fluid_series(seed=s) for s in range(3)], [fluid_series(seed=9)]
 
 

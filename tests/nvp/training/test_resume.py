@@ -20,7 +20,7 @@ from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Tra
 from tests.nvp.fields import fluid_series
 from tests.nvp.training.toy import Toy
 
-CONFIG = TrainingConfig(epochs=4, batch=4, learning_rate=3e-3, checkpoint_seconds=1e-9, tensorboard=False)
+CONFIG = TrainingConfig(epochs=4, batch=4, learning_rate=3e-3, checkpoint_seconds=1e-9, tensorboard=False, devices=1)
 
 WAYS: dict[str, dict[str, Any]] = {
     "unrolled": {"unroll": 2, "curriculum": 0.5, "input_noise": 0.1},

@@ -79,7 +79,7 @@ def setting(kind: Kind, *, epochs: int = 3) -> TrainingConfig:
     stage = StageConfig(kind=kind, noise=4, epochs=epochs, batch=4)
     # the best of the first stage is not its last: patience ends it
     first = {"epochs": 9, "patience": 2, "batch": 4, "learning_rate": 3e-3}
-    return TrainingConfig(**first, stage=stage, checkpoint_seconds=1e-9, tensorboard=False)
+    return TrainingConfig(**first, stage=stage, checkpoint_seconds=1e-9, tensorboard=False, devices=1)
 
 
 def run(kind: Kind, directory: Path) -> Iterator[TrainingEvent]:
@@ -187,7 +187,7 @@ def test_a_stage_by_itself_counts_on_from_its_base_and_knows_it(whole: Whole, tm
     manifest, _ = checkpoint.read(base)
     stage = setting("members").stage
     assert stage is not None
-    *_, last = second_stage(stage, base, DATA, directory=tmp_path / "alone").run()
+    *_, last = second_stage(stage, base, DATA, directory=tmp_path / "alone", settings=setting("members")).run()
     assert isinstance(last, Finished)
     assert (last.epoch, last.step) == (manifest["epoch"] + 3, manifest["step"] + 9)
     assert last.sha256 == ended.sha256

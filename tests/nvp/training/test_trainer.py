@@ -25,7 +25,7 @@ from nvp.training.recipes import suited
 from nvp.training.step import learning_rate, predict_step, train_step
 from tests.nvp.fields import fluid_series
 
-CONFIG = TrainingConfig(epochs=4, batch=4, learning_rate=3e-3, checkpoint_seconds=1e-6)
+CONFIG = TrainingConfig(epochs=4, batch=4, learning_rate=3e-3, checkpoint_seconds=1e-6, devices=1)
 
 
 @pytest.fixture(autouse=True)
