@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import lineax as lx  # type: ignore[import-untyped]
+import lineax as lx
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
