@@ -19,7 +19,16 @@ from nvp.coordinator.adapters.registry import adapter_of
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.energy import precision
-from nvp.coordinator.relax import Relaxation, Status, cut, descend, layout, padded_start, prepare
+from nvp.coordinator.relax import (
+    Relaxation,
+    Status,
+    cut,
+    descend,
+    layout,
+    padded_start,
+    prepare,
+    require_monotonic,
+)
 
 STEPS = 50
 """Steps of one dispatch."""

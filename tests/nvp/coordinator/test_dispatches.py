@@ -16,7 +16,7 @@ from nvp.coordinator.scenarios import random_graph
 def test_pieces_give_the_whole_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = random_graph(8, "rugged", np.random.default_rng(1), per_module=3)
     settings = {"gradient_tolerance": 1e-14, "noise": 0.1, "stochastic": True, "adapter": "phase"}
-    config = RelaxConfig(mode="gradient", steps=40, record_states=True, **settings)
+    config = RelaxConfig(mode="gradient", steps=40, record_states=True, assert_monotonic=True, **settings)
     start, key = np.full(8, 0.25), jax.random.key(3)
     monkeypatch.setattr(dispatches, "STEPS", 7)
     told: list[int] = []
