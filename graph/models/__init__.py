@@ -5,6 +5,7 @@ They declare; the migrations create. Lists, bulk and whatever is contended go th
 
 from __future__ import annotations
 
+from graph.models.certificate import Certificate
 from graph.models.coordination import CouplingGraph, Delta, ModuleEvent, OrderParameter
 from graph.models.domain import Domain
 from graph.models.expansion import ExpansionCandidate, ExpansionRun
@@ -18,6 +19,7 @@ from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
 from graph.models.sweep import SweepPoint, SweepRun
 
 __all__ = [
+    "Certificate",
     "Checkpoint",
     "CouplingGraph",
     "Delta",

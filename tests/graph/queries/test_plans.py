@@ -17,6 +17,7 @@ MODULES = [
     import_module(f"graph.queries.{name}")
     for name in (
         "atlas",
+        "certificates",
         "coupling",
         "evaluation",
         "expansions",
@@ -27,6 +28,7 @@ MODULES = [
         "module_events",
         "offline",
         "prediction",
+        "provenance",
         "relaxation",
         "residuals",
         "runs",

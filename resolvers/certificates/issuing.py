@@ -1,0 +1,274 @@
+"""Issuing: from what the graph knows of a run to its certificate, and back: whether the graph still agrees with each.
+
+A run has one certificate; to ask again gives the same. The chain grows at one end: who finds that another was faster
+signs again, behind that one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from graph.errors import GraphError, NotFound, Outage
+from graph.gateway import Gateway
+from graph.identity import canonical_json, event_uid
+from graph.queries import certificates
+from graph.queries.certificates import BEFORE_ALL, CertificateRow, Head, NewCertificate
+from graph.queries.provenance import OUTCOME, Provenance, Thing, provenance
+from resolvers.certificates.signing import Signed, check, public_key, sign
+from resolvers.certificates.statement import (
+    FORMAT,
+    Accounting,
+    Budget,
+    Cited,
+    Invalid,
+    Laws,
+    Metric,
+    Stage,
+    Statement,
+    Tested,
+    Vote,
+    Work,
+    missing,
+    refusal,
+)
+
+ATTEMPTS = 64
+PAGE = 100
+FIDELITY = "1 − √(Σ‖P − T‖²/Σ‖T − O‖²), O input, T truth, P prediction; persistence scores 0"
+VRMSE = "root of the mean squared error over the variance of the truth, as The Well has it"
+METRICS = {
+    ("Checkpoint", "val_fidelity"): FIDELITY + ", over the validation part",
+    ("Evaluation", "fidelity"): FIDELITY + ", over the scored stretches at lead 1",
+    ("Evaluation", "vrmse"): VRMSE + ", lead 1",
+    ("Evaluation", "n"): "pairs that were scored",
+    ("Prediction", "fidelity"): FIDELITY + ", of the pair at lead 1",
+    ("Prediction", "vrmse"): VRMSE + ", lead 1",
+    ("Prediction", "persistence"): VRMSE + ", of persistence at lead 1",
+}
+"""Numbers that a certificate carries where an output has them, each with what it means."""
+
+
+async def issue(gateway: Gateway, uid: str, key: Ed25519PrivateKey) -> tuple[Signed, bool]:
+    """The certificate of a run, and whether it is new.
+
+    Raises NotFound, Refused where the run may not have one, Invalid where the one it has was changed.
+    """
+    for _ in range(ATTEMPTS):
+        there = await certificates.of_run(gateway, uid)
+        if there is not None:
+            return stored(there), False
+        known = await provenance(gateway, uid)
+        end = await certificates.head(gateway)
+        statement = drafted(known, end, key)
+        refused = refusal(statement)
+        if refused is not None:
+            raise refused
+        signed = sign(statement, key)
+        if await certificates.add(gateway, _row(signed)):
+            return signed, True
+    raise Outage(
+        "CHAIN_BUSY", "expected to reach the end of the chain, got others there each time.", next_step="Try again."
+    )
+
+
+def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
+    """What would be said of a run behind `end`. Raises Refused where its accounting is not there."""
+    run = known.run
+    if known.cut:
+        raise GraphError(
+            "TOO_LARGE", f"expected fewer nodes of run {run.uid} than a certificate can cover, got more: {known.cut}."
+        )
+    if run.state == "SUCCEEDED" and (run.energy_joules is None or run.energy_source is None):
+        raise missing(run.uid, "energy and how it is known")
+    started, finished = run.started_at or run.created_at, run.finished_at or end.now
+    work = Work(
+        uid=run.uid,
+        kind=run.kind,
+        state=run.state,
+        config_sha256=hashlib.sha256(canonical_json(run.config)).hexdigest(),
+        rng_seed=str(run.rng_seed),
+        code_version=run.code_version,
+        device=run.device,
+        attempt=run.attempt,
+        offline=run.offline,
+        created_at=_time(run.created_at),
+        started_at=_time(started),
+        finished_at=_time(finished),
+    )
+    counts = [call.violation_count for call in known.calls]
+    return Statement(
+        format=FORMAT,
+        uid=event_uid(),
+        number=end.number + 1,
+        previous_digest=end.digest,
+        issued_at=_time(end.now),
+        public_key=public_key(key),
+        run=work,
+        inputs=_cited(known.inputs),
+        outputs=_cited(known.outputs),
+        metrics=tuple(_metrics(known)),
+        laws=Laws(
+            predictions=len(counts), unchecked=counts.count(None), violations=sum(count or 0 for count in counts)
+        ),
+        accounting=Accounting(
+            energy_joules=-1.0 if run.energy_joules is None else run.energy_joules,
+            energy_source=run.energy_source or "",
+            seconds=(finished - started).total_seconds(),
+            budget=_budget(known),
+        ),
+        hypotheses=tuple(
+            Tested(
+                uid=found["uid"],
+                text_sha256=_sha256(found["text"]),
+                claim_sha256=hashlib.sha256(canonical_json(found["claim"])).hexdigest(),
+                verdict=found["verdict"],
+                credence=found["credence"],
+            )
+            for found in known.hypotheses
+        ),
+        stages=tuple(
+            Stage(
+                name=found["name"],
+                energy_joules=found["energy_joules"],
+                energy_source=found["energy_source"],
+                started_at=found["started_at"] and _time(found["started_at"]),
+                finished_at=found["finished_at"] and _time(found["finished_at"]),
+            )
+            for found in known.stages
+        ),
+        votes=tuple(
+            Vote(member=found["member"], parameters_sha256=found["sha256"], agrees=found["agrees"])
+            for found in known.votes
+        ),
+    )
+
+
+def stored(row: CertificateRow) -> Signed:
+    """A certificate of the graph, checked: its signature, and that its node says what its text says."""
+    signed = check(row.canonical_json.encode(), digest=row.digest, signature=row.signature)
+    expected = _row(signed)
+    for name in NewCertificate.__slots__:
+        if getattr(row, name) != getattr(expected, name):
+            raise Invalid(
+                "NODE_CHANGED",
+                f"expected certificate {expected.number} to have {name} {getattr(expected, name)!r}, "
+                f"got {getattr(row, name)!r}.",
+            )
+    return signed
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A certificate that the graph no longer agrees with, and why."""
+
+    number: int
+    run: str
+    code: str
+    message: str
+
+
+async def audit(gateway: Gateway) -> AsyncIterator[tuple[CertificateRow, list[Finding]]]:
+    """Each certificate of the graph in order, with what is wrong with it: text, signature, place, run or its nodes."""
+    before: CertificateRow | None = None
+    while True:
+        page = await certificates.chain(gateway, after=before.number if before else 0, limit=PAGE)
+        if not page:
+            return
+        for row in page:
+            found = [_finding(row, error) for error in [error async for error in _errors(gateway, row, before)]]
+            yield row, found
+            before = row
+
+
+async def _errors(gateway: Gateway, row: CertificateRow, before: CertificateRow | None) -> AsyncIterator[GraphError]:
+    try:
+        signed = stored(row)
+    except GraphError as error:
+        yield error
+        return
+    number, digest = (before.number, before.digest) if before else (0, BEFORE_ALL)
+    linked = row.follows or BEFORE_ALL
+    if (row.number, row.previous_digest, linked) != (number + 1, digest, digest):
+        yield Invalid("BROKEN_CHAIN", f"expected a certificate behind number {number}, got one behind {linked}.")
+    if row.certifies != row.run:
+        yield Invalid("BROKEN_LINK", f"expected a link from run {row.run}, got one from {row.certifies}.")
+    try:
+        known = await provenance(gateway, row.run)
+    except NotFound as error:
+        yield error
+        return
+    for what, said, now in (
+        ("inputs", signed.statement.inputs, _cited(known.inputs)),
+        ("outputs", signed.statement.outputs, _cited(known.outputs)),
+    ):
+        for cited in sorted(set(said) ^ set(now), key=lambda cited: (cited.label, cited.uid)):
+            yield Invalid(
+                "CHANGED_SINCE",
+                f"expected the {what} of run {row.run} as certified, got a difference in {cited.label} {cited.uid}.",
+            )
+    account = signed.statement.accounting
+    if (account.energy_joules, account.energy_source) != (known.run.energy_joules, known.run.energy_source):
+        yield Invalid(
+            "CHANGED_SINCE",
+            f"expected {account.energy_joules:g} J ({account.energy_source}) on run {row.run}, "
+            f"got {known.run.energy_joules} J ({known.run.energy_source}).",
+        )
+
+
+def _finding(row: CertificateRow, error: GraphError) -> Finding:
+    return Finding(row.number, row.run, error.code, str(error))
+
+
+def _row(signed: Signed) -> NewCertificate:
+    statement = signed.statement
+    return NewCertificate(
+        uid=statement.uid,
+        run=statement.run.uid,
+        kind=statement.run.kind,
+        number=statement.number,
+        digest=signed.digest,
+        previous_digest=statement.previous_digest,
+        signature=signed.signature,
+        public_key=statement.public_key,
+        canonical_json=signed.text,
+        energy_joules=statement.accounting.energy_joules,
+        energy_source=statement.accounting.energy_source,
+        issued_at=datetime.fromisoformat(statement.issued_at),
+    )
+
+
+def _budget(known: Provenance) -> Budget | None:
+    """What the run was allowed, as it was asked for; None where nobody set a limit."""
+    asked = known.run.config.get("compute_budget")
+    return None if asked is None else Budget(**asked)
+
+
+def _cited(things: Iterable[Thing]) -> tuple[Cited, ...]:
+    return tuple(Cited(label=thing.label, uid=thing.uid, role=thing.role, sha256=thing.sha256) for thing in things)
+
+
+def _metrics(known: Provenance) -> Iterable[Metric]:
+    """The numbers of the outputs; of a training, those of the checkpoint that validated best."""
+    best = {thing.properties.get("best_checkpoint") for thing in known.outputs if thing.label == "Model"}
+    for thing in known.outputs:
+        if thing.role == OUTCOME or (thing.label == "Checkpoint" and best - {None} and thing.uid not in best):
+            continue
+        for (label, name), definition in METRICS.items():
+            value: Any = thing.properties.get(name)
+            if label == thing.label and value is not None:
+                yield Metric(of=thing.uid, name=name, definition=definition, value=float(value))
+
+
+def _time(moment: datetime) -> str:
+    """UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
