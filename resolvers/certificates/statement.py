@@ -226,7 +226,7 @@ def refusal(statement: Statement) -> Refused | None:
     if laws.violations:
         return Refused(
             "LAWS_VIOLATED",
-            f"expected predictions of run {work.uid} that keep the laws of their domain, got {laws.violations} violations.",
+            f"expected run {work.uid} to keep the laws of its domain, got {laws.violations} violations.",
             next_step="`fieldgraph predict --json` lists them; predict with a checkpoint that keeps them.",
         )
     return _voted(statement)

@@ -14,7 +14,7 @@ from typer.main import get_command, get_group
 
 # command → one line of help; the module of the same name holds `app` (a group) or `command` (a function)
 COMMANDS = {
-    "demo": "Simulate, train, predict and show what the graph says, in one go.",
+    "demo": "Simulate, train, predict and show what the graph says.",
     "ingest": "Take fields from a file into the graph.",
     "export": "Write sequences to a file that others read.",
     "generate": "Simulate or perturb sequences, and say what they are like.",
