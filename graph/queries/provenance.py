@@ -154,7 +154,7 @@ RETURN head([label IN labels(n) WHERE NOT label IN ['Observed', 'Simulated', 'Pr
     ELSE n {.uid, .name}
   END AS record,
   n {.name, .kind, .gap, .domain, .source, .generator, .origin, .length, .height, .width, .uri, .step, .epoch,
-    .val_fidelity, .architecture, .parameter_count, .data_digest, .best_checkpoint, .steps, .members, .forcing,
+    .model, .val_fidelity, .architecture, .parameter_count, .data_digest, .best_checkpoint, .steps, .members, .forcing,
     .fidelity, .vrmse, .persistence, .n, .t_index, .t, .valid_time, .removed_at, .created_at} AS properties
 ORDER BY label, role, uid LIMIT $limit
 """

@@ -29,7 +29,7 @@ COMMANDS = {
     "ace": "Test hypotheses that are said in plain sentences.",
     "coord": "Put the free-energy coordinator to the test.",
     "certificate": "Certify finished runs and check certificates.",
-    "runs": "List, show, cancel and import runs.",
+    "runs": "List, show, cancel, import and export runs.",
     "serve": "Start Neo4j, the API and two workers.",
     "worker": "Start one worker.",
     "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",

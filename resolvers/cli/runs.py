@@ -13,13 +13,14 @@ from graph.queries import runs
 from graph.queries.run_rows import RUN_LABELS, TRANSITIONS
 from graph.queries.runs import RunRow
 from graph.queries.training import ModelRow, model_of_run
+from resolvers.cli import runs_export
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, emit, fail, run
 
 if TYPE_CHECKING:
     from resolvers.services.offline_import import ImportReport
 
-app = typer.Typer(no_args_is_help=True, help="List, show, cancel and import runs.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="List, show, cancel, import and export runs.", rich_markup_mode=None)
 
 HIDDEN = frozenset({"lease_token", "dedup_key"})  # of use to workers only
 
@@ -81,6 +82,9 @@ def import_(
     """
     report = run(_import(folder))
     emit(asdict(report), as_json=as_json, text=_imported(report))
+
+
+app.command(short_help="Write what runs did to a file that other tools read.")(runs_export.export)
 
 
 async def _import(folder: Path) -> ImportReport:
