@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nvp.coordinator.coupling_graph import LARGEST, is_number, shown
 from nvp.coordinator.kinds import COUPLINGS
 from nvp.errors import FieldError
 
@@ -51,10 +52,10 @@ def informed(module: Mapping[str, Any]) -> dict[str, Any]:
             next_step="Leave one of them out.",
         )
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        if not is_number(value) or value < 0:
             raise FieldError(
                 "BAD_PARAMETER",
-                f"expected {name} >= 0 and finite, got {value!r} of {module['key']!r}.",
+                f"expected {name} from 0 to {LARGEST:g}, got {shown(value)} of {module['key']!r}.",
                 next_step="Count the evidence.",
             )
     return {**module, "params": {**params, **well(*(float(counts.get(name, 0)) for name in EVIDENCE))}}

@@ -11,6 +11,8 @@ from nvp.errors import FieldError
 NOISE_SHAPES = ("plain", "precision", "metric")
 ADAPTERS = ("none", "norm_balance", "gradnorm", "gspo", "phase", "small_gain", "closed_form", "random_buckets")
 MODES = ("gradient", "coordinate", "adaptive", "splitting", "admm", "newton", "lbfgs", "mirror")
+MOST_MOVES = 1 << 17
+"""Moves, directions or shorter steps within one step of a solver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ class RelaxConfig:
         for said, names, fits in _RANGES:
             for name in names:
                 value = getattr(self, name)
-                if value is not None and not (math.isfinite(value) and fits(value)):
+                if value is not None and not (abs(value) < math.inf and fits(value)):
                     raise _bad(f"{name} {said}", value)
         for name, share in self.homotopy_terms:
             if not 0 <= share <= 1:
@@ -112,11 +114,19 @@ class RelaxConfig:
 
 
 _RANGES: tuple[tuple[str, tuple[str, ...], Callable[[float], bool]], ...] = (
-    (">= 1", ("steps", "max_rejected", "switch_patience", "cg_steps", "stall_patience"), lambda x: x >= 1),
+    (
+        f"from 1 to {2**31 - 1}",  # compiled code counts in 32 bits
+        ("steps", "max_rejected", "switch_patience", "stall_patience"),
+        lambda x: 1 <= x < 2**31,
+    ),
+    (f"from 0 to {2**31 - 1}", ("homotopy_steps",), lambda x: 0 <= x < 2**31),
+    # within one step, where nothing can be stopped
+    (f"from 1 to {MOST_MOVES}", ("cg_steps",), lambda x: 1 <= x <= MOST_MOVES),
+    (f"from 0 to {MOST_MOVES}", ("max_backtrack", "coordinate_steps"), lambda x: 0 <= x <= MOST_MOVES),
     (
         ">= 0 and finite",
         (
-            *("max_backtrack", "coordinate_steps", "homotopy_steps", "noise", "switch_gain", "temperature"),
+            *("noise", "switch_gain", "temperature"),
             *("free_energy_gain", "stall_gain", "monotonic_tolerance", "term_weight_floor", "term_weight_ceiling"),
         ),
         lambda x: x >= 0,

@@ -10,13 +10,16 @@ index, a missing benefit or a number that is not finite. No JAX, so that the API
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nvp.coordinator.kinds import COUPLINGS, MODULES, SIGNED
+from nvp.coordinator.polynomials import require_polynomial
 from nvp.errors import FieldError
+
+LARGEST = 1e20
+"""No number of a graph is larger, so that products of its numbers, and squares of these, stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class CouplingGraph:
     # γ ≥ 0, what one more module costs, and τ ≥ 0, what it must gain beyond that
     gamma: float = 0.0
     tau: float = 0.0
+    # what messages call the modules; by default their numbers
+    keys: Sequence[str] = ()
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -81,9 +86,10 @@ class CouplingGraph:
                 "EMPTY_GRAPH", "expected at least one module, got none.", next_step="Add an order parameter."
             )
         for number, module in enumerate(self.modules):
-            _check(module.kind, module.params, MODULES, f"module {number}")
+            _check(module.kind, module.params, MODULES, f"module {self._called(number)}")
         for number, coupling in enumerate(self.couplings):
-            name = f"coupling {number}"
+            ends = f" from {self._called(coupling.i)} to {self._called(coupling.j)}" if self.keys else f" {number}"
+            name = f"coupling{ends}"
             _check(coupling.kind, coupling.params, COUPLINGS, name)
             self._check_ends(coupling, name)
         for name, value in self.deltas.items():
@@ -97,12 +103,16 @@ class CouplingGraph:
                 next_step="Name a term of the graph.",
             )
 
+    def _called(self, number: int) -> str:
+        return repr(self.keys[number]) if self.keys else str(number)
+
     def _check_ends(self, coupling: Coupling, name: str) -> None:
         count = len(self.modules)
         if not (0 <= coupling.i < count and 0 <= coupling.j < count) or coupling.i == coupling.j:
             raise FieldError(
                 "BAD_INDEX",
-                f"expected two modules from 0 to {count - 1}, got {coupling.i} and {coupling.j} of {name}.",
+                f"expected two of the {count} modules, got {self._called(coupling.i)} and {self._called(coupling.j)} "
+                f"of {name}.",
                 next_step="Correct the coupling.",
             )
         fed = "gate" in coupling.kind
@@ -132,6 +142,15 @@ def _check(kind: str, params: Mapping[str, Any], kinds: Mapping[str, Mapping[str
             _finite(f"{parameter} of {name}", value)
             if (kind, parameter) not in SIGNED:
                 _not_negative(f"{parameter} of {name}", value)
+        elif isinstance(default, bool) and not isinstance(value, bool):
+            raise FieldError(
+                "BAD_PARAMETER",
+                f"expected true or false as {parameter} of {name}, got {shown(value)}.",
+                next_step="Correct it.",
+            )
+    if kind == "polynomial":
+        given = {**kinds[kind], **params}
+        require_polynomial(given["coefficients"], given["basis"], normalized=given["normalized"], largest=LARGEST)
     if kind == "landau" and not params.get("b", 1.0) > 0:
         raise FieldError("BAD_PARAMETER", f"expected b > 0, got {params['b']} of {name}.", next_step="Give it a wall.")
     if 0 < params.get("power", 1.0) < 1:
@@ -142,10 +161,26 @@ def _check(kind: str, params: Mapping[str, Any], kinds: Mapping[str, Mapping[str
         )
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a graph may have; whole ones may be of any length."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and -LARGEST <= value <= LARGEST
+
+
+def shown(value: Any) -> str:
+    """The value as a message has it: in one line, and not without end."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def _finite(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise FieldError(
-            "NONFINITE", f"expected a finite number, got {value!r} for {name}.", next_step="Give a number."
+            "NONFINITE",
+            f"expected a finite number of at most {LARGEST:g} in size, got {shown(value)} for {name}.",
+            next_step="Give a number.",
         )
 
 

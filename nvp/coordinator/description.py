@@ -12,12 +12,12 @@ equal digests however they were drawn. `cost` and `budget` are for `gating`: no 
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from nvp.coordinator.beliefs import informed, spelled
-from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
+from nvp.coordinator.coupling_graph import LARGEST, Coupling, CouplingGraph, Module, is_number, shown
 from nvp.errors import FieldError
 
 _WHOLE = ("modules", "couplings", "weights", "deltas", "gamma", "tau", "budget", "allow_missing_delta")
@@ -38,7 +38,7 @@ def normal(description: Mapping[str, Any]) -> dict[str, Any]:
         "gamma": description.get("gamma", 0.0),
         "tau": description.get("tau", 0.0),
         "budget": _amount("budget", description.get("budget")),
-        "allow_missing_delta": bool(description.get("allow_missing_delta", False)),
+        "allow_missing_delta": _truth(description, "allow_missing_delta"),
     }
     graph_of(whole)
     return whole
@@ -52,7 +52,7 @@ def keys_of(description: Mapping[str, Any]) -> tuple[str, ...]:
 def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
     """The graph that a normal description describes."""
     keys = keys_of(description)
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+    if twice := sorted(key for key, count in Counter(keys).items() if count > 1):
         raise FieldError(
             "BAD_KEY", f"expected one module for each key, got several {', '.join(twice)}.", next_step="Rename them."
         )
@@ -75,17 +75,18 @@ def graph_of(description: Mapping[str, Any]) -> CouplingGraph:
         allow_missing_delta=description["allow_missing_delta"],
         gamma=_real("gamma", description["gamma"]),
         tau=_real("tau", description["tau"]),
+        keys=keys,
     )
 
 
 def _module(values: Any, number: int) -> dict[str, Any]:
     name = f"module {number}"
     _named(values, _MODULE, name)
-    module = {
+    module: dict[str, Any] = {
         "key": _text(values, "key", name),
         "kind": _text(values, "kind", name),
         "params": _mapping(values, "params"),
-        "term": values.get("term") or "",
+        "term": _label(values, "term", name),
         "cost": _amount(f"cost of {name}", values.get("cost")) or 0.0,
     }
     module = informed(module)
@@ -95,13 +96,13 @@ def _module(values: Any, number: int) -> dict[str, Any]:
 def _coupling(values: Any, number: int) -> dict[str, Any]:
     name = f"coupling {number}"
     _named(values, _COUPLING, name)
-    coupling = {
+    coupling: dict[str, Any] = {
         "kind": _text(values, "kind", name),
         "from": _text(values, "from", name),
         "to": _text(values, "to", name),
         "params": _mapping(values, "params"),
-        "delta": values.get("delta") or "",
-        "term": values.get("term") or "",
+        "delta": _label(values, "delta", name),
+        "term": _label(values, "term", name),
     }
     coupling = spelled(coupling)
     return {**coupling, "params": dict(sorted(coupling["params"].items()))}
@@ -125,14 +126,16 @@ def _typed(params: Mapping[str, Any]) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_value(each) for each in value)
-    return float(value) if type(value) is int else value
+    return float(value) if type(value) is int and is_number(value) else value
 
 
 def _real(name: str, value: Any) -> float:
     """A number as a real one: JSON and Neo4j make whole numbers of 1.0."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise FieldError(
-            "NONFINITE", f"expected a finite number, got {value!r} for {name}.", next_step="Give a number."
+            "NONFINITE",
+            f"expected a finite number of at most {LARGEST:g} in size, got {shown(value)} for {name}.",
+            next_step="Give a number.",
         )
     return float(value)
 
@@ -141,15 +144,26 @@ def _amount(name: str, value: Any) -> float | None:
     """A number of at least 0, or None where there is none."""
     if value is None:
         return None
-    if (real := _real(name, value)) < 0 or not math.isfinite(real):
+    if (real := _real(name, value)) < 0:
         raise FieldError("BAD_PARAMETER", f"expected {name} >= 0 and finite, got {value}.", next_step="Correct it.")
     return real
 
 
+def _truth(values: Mapping[str, Any], field: str) -> bool:
+    value = values.get(field) or False
+    if not isinstance(value, bool):
+        raise FieldError(
+            "BAD_GRAPH", f"expected {field} as true or false, got {shown(value)}.", next_step="Correct it."
+        )
+    return value
+
+
 def _named(values: Any, known: tuple[str, ...], name: str) -> None:
     if not isinstance(values, Mapping):
-        raise FieldError("BAD_GRAPH", f"expected {name} as an object, got {type(values).__name__}.")
-    if unknown := sorted(set(values) - set(known)):
+        raise FieldError(
+            "BAD_GRAPH", f"expected {name} as an object, got {type(values).__name__}.", next_step="Correct it."
+        )
+    if unknown := sorted(map(str, set(values) - set(known))):
         raise FieldError(
             "BAD_GRAPH",
             f"expected {', '.join(known)} in {name}, got {', '.join(unknown)}.",
@@ -160,19 +174,30 @@ def _named(values: Any, known: tuple[str, ...], name: str) -> None:
 def _text(values: Mapping[str, Any], field: str, name: str) -> str:
     value = values.get(field)
     if not isinstance(value, str) or not value:
-        raise FieldError("BAD_GRAPH", f"expected `{field}` of {name} as text, got {value!r}.", next_step="Name it.")
+        raise FieldError(
+            "BAD_GRAPH", f"expected `{field}` of {name} as text, got {shown(value)}.", next_step="Name it."
+        )
     return value
+
+
+def _label(values: Mapping[str, Any], field: str, name: str) -> str:
+    """A text that may be left out."""
+    return _text(values, field, name) if values.get(field) not in (None, "") else ""
 
 
 def _list(values: Mapping[str, Any], field: str) -> list[Any]:
     value = values.get(field) or []
     if not isinstance(value, list | tuple):
-        raise FieldError("BAD_GRAPH", f"expected {field} as a list, got {type(value).__name__}.")
+        raise FieldError(
+            "BAD_GRAPH", f"expected {field} as a list, got {type(value).__name__}.", next_step="Correct it."
+        )
     return list(value)
 
 
 def _mapping(values: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     value = values.get(field) or {}
-    if not isinstance(value, Mapping):
-        raise FieldError("BAD_GRAPH", f"expected {field} as an object, got {type(value).__name__}.")
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise FieldError(
+            "BAD_GRAPH", f"expected {field} as an object, got {type(value).__name__}.", next_step="Correct it."
+        )
     return value

@@ -135,10 +135,19 @@ def budget_of(description: Mapping[str, Any]) -> float | None:
 
 def in_order(gates: Sequence[Gate]) -> list[Gate]:
     """Each gate after those before it; gates in a circle, none of which can be first, are left out."""
-    placed: dict[str, Gate] = {}
-    while ready := [gate for gate in gates if gate.key not in placed and set(gate.after) <= set(placed)]:
-        placed |= {gate.key: gate for gate in ready}
-    return list(placed.values())
+    by_key = {gate.key: gate for gate in gates}
+    waits = {gate.key: len(gate.after) for gate in gates}
+    behind: dict[str, list[str]] = {key: [] for key in by_key}
+    for gate in gates:
+        for key in gate.after:
+            behind[key].append(gate.key)
+    ready = [key for key, count in waits.items() if not count]
+    for key in ready:  # grows while it is walked through
+        for other in behind[key]:
+            waits[other] -= 1
+            if not waits[other]:
+                ready.append(other)
+    return [by_key[key] for key in ready]
 
 
 def best_set(values: Mapping[str, float], gates: Sequence[Gate], budget: float | None) -> tuple[frozenset[str], bool]:

@@ -12,15 +12,16 @@ Keys may have dots; parameters have none. No JAX, so that the API can check a gr
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nvp.coordinator.coupling_graph import LARGEST, is_number, shown
 from nvp.coordinator.description import normal
 from nvp.errors import FieldError
 
 _GROUPS = ("weights", "deltas", "modules", "couplings", "start", "gamma")
+MOST_AXES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +43,47 @@ class Point:
     start: dict[str, float]
 
 
-def points(description: Mapping[str, Any], start: Mapping[str, float], axes: Sequence[Axis]) -> list[Point]:
-    """Every point in order, the last axis fastest; raises `FieldError` where one is no graph or an axis names nothing.
+def require_points(description: Mapping[str, Any], start: Mapping[str, float], axes: Sequence[Axis]) -> None:
+    """Refuse a grid of which a point is no graph, without drawing each: what a number may be, bounds of it say.
 
-    `description` is normal and `start` complete.
+    Of each axis the least, the largest and the least value above 0 are tried. Raises `FieldError`.
     """
-    if not axes or len({axis.path for axis in axes}) < len(axes):
+    if not 0 < len({axis.path for axis in axes}) == len(axes) <= MOST_AXES:
         raise FieldError(
             "BAD_GRID",
-            f"expected axes, each of another number, got {[axis.path for axis in axes]}.",
+            f"expected 1 to {MOST_AXES} axes, each of another number, got {shown([axis.path for axis in axes])}.",
             next_step="Name each once.",
         )
     for axis in axes:
-        if not axis.values or not all(_real(value) for value in axis.values):
+        if not axis.values or not all(map(is_number, axis.values)):
             raise FieldError(
                 "NONFINITE",
-                f"expected finite numbers along {axis.path!r}, got {list(axis.values)}.",
+                f"expected finite numbers of at most {LARGEST:g} in size along {axis.path!r}, got "
+                f"{next((shown(value) for value in axis.values if not is_number(value)), 'none')}.",
                 next_step="Give one value at least.",
             )
+        above = [value for value in axis.values if value > 0]
+        for value in {min(axis.values), max(axis.values), *([min(above)] if above else [])}:
+            normal(_set(dict(description), dict(start), axis.path, float(value)))
+
+
+def points(
+    description: Mapping[str, Any],
+    start: Mapping[str, float],
+    axes: Sequence[Axis],
+    *,
+    first: int = 0,
+    most: int | None = None,
+) -> list[Point]:
+    """Points in order, the last axis fastest; of all, `most` from the `first` on.
+
+    `description` is normal and `start` complete. Raises `FieldError` where one is no graph or an axis names nothing.
+    """
+    require_points(description, start, axes)
     found = []
-    for at in itertools.product(*(axis.values for axis in axes)):
-        changed = {**description, "weights": dict(description["weights"]), "deltas": dict(description["deltas"])}
+    whole = itertools.product(*(axis.values for axis in axes))
+    for at in itertools.islice(whole, first, None if most is None else first + most):
+        changed = dict(description)
         began = dict(start)
         for axis, value in zip(axes, at, strict=True):
             changed = _set(changed, began, axis.path, float(value))
@@ -107,7 +128,3 @@ def _with(items: Sequence[Mapping[str, Any]], hit: Sequence[bool], parameter: st
         {**each, "params": {**each["params"], parameter: value}} if chosen else each
         for each, chosen in zip(items, hit, strict=True)
     ]
-
-
-def _real(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)

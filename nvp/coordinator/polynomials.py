@@ -21,6 +21,10 @@ from nvp.errors import FieldError
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 
+MOST_COEFFICIENTS = 64
+LOST = 1e-6
+"""Error of a polynomial's values, relative to its coefficients, that is still taken."""
+
 
 def arbitrary_basis(samples: Any, degree: int) -> Matrix:
     """B with φ_n(ξ) = Σ_p B[n, p] ξ^p and mean φ_m φ_n = δ_mn over the samples.
@@ -71,6 +75,42 @@ def to_monomials(coefficients: Any, basis: Any) -> Vector:
     if not np.isfinite(monomials).all():
         raise FieldError("NONFINITE", "expected finite coefficients and basis, got others.", next_step="Correct them.")
     return np.asarray(monomials)
+
+
+def require_polynomial(coefficients: Any, basis: Any, *, normalized: bool, largest: float) -> None:
+    """Refuse what is no polynomial, and one that loses too many digits when it is written in powers of η.
+
+    Raises:
+        FieldError: BAD_BASIS or NONFINITE.
+    """
+    try:
+        given = np.asarray(coefficients)
+        matrix = np.zeros(()) if isinstance(basis, str) else np.asarray(basis)
+    except ValueError:  # rows of different lengths
+        given = matrix = np.array(None)
+    if {given.dtype.kind, matrix.dtype.kind} - set("iuf"):
+        raise FieldError(
+            "BAD_BASIS",
+            "expected coefficients as a list of numbers and a basis by its name or as a square matrix, got others.",
+            next_step="Correct them.",
+        )
+    if not (np.abs(given) <= largest).all() or not (np.abs(matrix) <= largest).all():
+        raise FieldError(
+            "NONFINITE",
+            f"expected finite coefficients and basis of at most {largest:g} in size, got others.",
+            next_step="Correct them.",
+        )
+    if given.size > MOST_COEFFICIENTS:
+        lost = np.inf
+    else:
+        in_eta = on_unit_interval(to_monomials(coefficients, basis), normalized=normalized)
+        lost = float(np.abs(in_eta).sum() * np.finfo(np.float64).eps)
+    if lost > LOST * max(1.0, float(np.abs(given).sum())):
+        raise FieldError(
+            "BAD_BASIS",
+            f"expected a polynomial whose powers double precision can add up, got one of degree {given.size - 1}.",
+            next_step="Lower its degree.",
+        )
 
 
 def on_unit_interval(monomials: Vector, *, normalized: bool) -> Vector:

@@ -30,6 +30,13 @@ from nvp.errors import FieldError
         {"homotopy_terms": (("coup:quadratic", 0.5),)},
         {"homotopy_steps": 3, "homotopy_terms": (("coup:quadratic", 1.5),)},
         {"term_weight_floor": 1.0, "term_weight_ceiling": 0.5},
+        # what compiled code cannot count, and what would never end
+        {"steps": 2**31},
+        {"steps": 10**400},
+        {"homotopy_steps": 2**40},
+        {"coordinate_steps": 2**30},
+        {"max_backtrack": 2**30},
+        {"cg_steps": 2**30},
     ],
 )
 def test_a_setting_out_of_range_is_refused(given: dict[str, Any]) -> None:

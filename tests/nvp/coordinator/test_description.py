@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nvp.coordinator.description import graph_of, keys_of, normal
-from nvp.coordinator.reference import reference_energy
+from nvp.coordinator.reference import reference_energy, reference_rows
 from nvp.errors import FieldError
 
 GRAPH: dict[str, Any] = {
@@ -68,6 +68,40 @@ def test_it_is_the_graph_that_was_described() -> None:
         ({"weights": {"belief": "much"}}, "NONFINITE"),
         ({"gamma": True}, "NONFINITE"),
         ({"gama": 1.0}, "BAD_GRAPH"),
+        # what JSON may have, and arithmetic not
+        ({"gamma": 10**400}, "NONFINITE"),
+        ({"gamma": 10**5000}, "NONFINITE"),
+        ({"budget": 10**400}, "NONFINITE"),
+        ({"weights": {"belief": 1e300}}, "NONFINITE"),
+        ({"weights": {5: 1.0}}, "BAD_GRAPH"),
+        ({"deltas": ["gain"]}, "BAD_GRAPH"),
+        ({"allow_missing_delta": "false"}, "BAD_GRAPH"),
+        ({"modules": [{**GRAPH["modules"][0], "term": 5}]}, "BAD_GRAPH"),
+        ({"modules": [{**GRAPH["modules"][0], "params": {"a": 10**400}}], "couplings": []}, "NONFINITE"),
+        ({"modules": [{"key": "h", "kind": "hypothesis", "params": {"supporting": 10**400}}]}, "BAD_PARAMETER"),
+        ({"couplings": [{**GRAPH["couplings"][1], "delta": ["gain"]}]}, "BAD_GRAPH"),
+        (
+            {"couplings": [{"kind": "redemption", "from": "a", "to": "b", "params": {"offset": 1e300}}]},
+            "NONFINITE",
+        ),
+        *(
+            ({"modules": [{"key": "a", "kind": "polynomial", "params": params}], "couplings": []}, code)
+            for params, code in (
+                ({"coefficients": "abc"}, "BAD_BASIS"),
+                ({"coefficients": [0.0, "1"]}, "BAD_BASIS"),
+                ({"coefficients": {}}, "BAD_BASIS"),
+                ({"coefficients": [10**400]}, "BAD_BASIS"),
+                ({"coefficients": [0.0, None]}, "BAD_BASIS"),
+                ({"coefficients": [True]}, "BAD_BASIS"),
+                ({"coefficients": [1e300]}, "NONFINITE"),
+                ({"coefficients": [1.0], "basis": [[1], [1, 2]]}, "BAD_BASIS"),
+                ({"coefficients": [1.0], "basis": "apc"}, "BAD_BASIS"),
+                ({"coefficients": [1.0], "normalized": "no"}, "BAD_PARAMETER"),
+                # in powers of η its values would be noise
+                ({"coefficients": [1.0] * 30}, "BAD_BASIS"),
+                ({"coefficients": [1.0] * 3000}, "BAD_BASIS"),
+            )
+        ),
     ],
 )
 def test_what_is_no_graph_is_told(change: dict[str, Any], code: str) -> None:
@@ -75,6 +109,7 @@ def test_what_is_no_graph_is_told(change: dict[str, Any], code: str) -> None:
         normal({**GRAPH, **change})
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_whole_numbers_are_real_ones() -> None:
@@ -82,3 +117,37 @@ def test_whole_numbers_are_real_ones() -> None:
     graph = graph_of(normal(whole))
     for number in (graph.couplings[0].params["weight"], graph.gamma, graph.weights["belief"]):
         assert type(number) is float
+
+
+def test_messages_call_modules_by_their_keys() -> None:
+    with pytest.raises(FieldError, match=r"module 'b'"):
+        normal({"modules": [{"key": "b", "kind": "gating", "params": {"a": -1}}, {"key": "a", "kind": "gating"}]})
+    with pytest.raises(FieldError, match=r"coupling from 'b' to 'a'"):
+        normal({**GRAPH, "couplings": [{**GRAPH["couplings"][0], "params": {"weight": float("inf")}}]})
+
+
+def test_the_largest_numbers_stay_finite() -> None:
+    largest = {"target": 1e20, "scale": -1e20, "offset": -1e20, "weight": 1e20}
+    damped = {"weight": 1e20, "damping": 1e20, "positive": 1e20, "power": 1e20}
+    hinge = {"weight": 1e20, "alpha": 1e20, "beta": 1e20}
+    graph = graph_of(
+        normal(
+            {
+                "modules": [{"key": "a", "kind": "landau", "params": {"a": 1e20}}, {"key": "b", "kind": "landau"}],
+                "couplings": [
+                    {"kind": kind, "from": "a", "to": "b", "params": params, "delta": "d", "term": "all"}
+                    for kind, params in (
+                        ("redemption", largest),
+                        ("damped_gate_benefit", damped),
+                        ("asymmetric_hinge", hinge),
+                    )
+                ],
+                "weights": {"all": 1e20},
+                "deltas": {"d": 1e20},
+            }
+        )
+    )
+    assert np.isfinite(reference_rows(graph)).all()
+    for state in ([0.0, 0.0], [1.0, 1.0], [0.0, 1.0]):
+        value, gradient = reference_energy(graph, state)
+        assert np.isfinite([value, *gradient, gradient @ gradient]).all()

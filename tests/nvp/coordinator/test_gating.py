@@ -116,3 +116,13 @@ def test_stages_of_an_experiment(later: float, expected: tuple[str, ...]) -> Non
         consensus([0.9, 0.8])
     with pytest.raises(FieldError, match="budget > 0"):
         stage_graph(stages, budget=0.0)
+
+
+def test_a_chain_of_thousands_is_put_in_order_without_searching_it() -> None:
+    count = 20_000  # looked at once: in rounds it would take hours
+    last_first = [
+        Gate(key=str(n), eta=0.6, net=0.0, benefit=0.0, cost=1.0, after=(str(n - 1),) if n else ())
+        for n in reversed(range(count))
+    ]
+    assert [gate.key for gate in in_order(last_first)] == [str(n) for n in range(count)]
+    assert best_set(dict.fromkeys(map(str, range(300)), 0.1), last_first[-300:], 5.0) == (frozenset("01234"), True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nvp.coordinator.description import normal
-from nvp.coordinator.grid import Axis, points
+from nvp.coordinator.grid import Axis, points, require_points
 from nvp.errors import FieldError
 
 DESCRIPTION = normal(
@@ -67,6 +67,9 @@ def test_a_path_names_a_number(path: str, where: Any) -> None:
         ("weights.coup:none", (1.0,), "UNKNOWN_TERM"),
         ("gamma", (float("nan"),), "NONFINITE"),
         ("gamma", (), "NONFINITE"),
+        ("gamma", (0.0, 1e300), "NONFINITE"),
+        ("couplings.a.1>b.weight", (0.0, 2.0, -1.0, 3.0), "BAD_PARAMETER"),
+        ("couplings.power", (1.0, 2.0, 0.5, 0.0), "BAD_GRID"),
     ],
 )
 def test_what_is_no_grid_is_told(path: str, values: tuple[float, ...], code: str) -> None:
@@ -80,3 +83,20 @@ def test_an_axis_is_named_once() -> None:
         points(DESCRIPTION, START, [Axis(path="gamma", values=(1.0,))] * 2)
     with pytest.raises(FieldError, match="another number"):
         points(DESCRIPTION, START, [])
+    many = [Axis(path=f"start.{n}", values=(0.5,)) for n in range(17)]
+    with pytest.raises(FieldError, match="1 to 16 axes"):
+        points(DESCRIPTION, {f"{n}": 0.5 for n in range(17)}, many)
+
+
+def test_what_is_wrong_between_the_least_and_the_largest_is_told() -> None:
+    damped = {"kind": "damped_gate_benefit", "from": "a.1", "to": "b", "delta": "d"}
+    steep = normal({**DESCRIPTION, "couplings": [damped]})
+    with pytest.raises(FieldError, match=r"power >= 1, got 0\.5"):
+        require_points(steep, START, [Axis(path="couplings.a.1>b.power", values=(2.0, 0.5, 0.0))])
+
+
+def test_a_part_of_a_grid_is_that_part_of_the_whole() -> None:
+    axes = [Axis(path="deltas.d", values=(0.0, 0.2)), Axis(path="start.b", values=(0.1, 0.3, 0.9))]
+    whole = points(DESCRIPTION, START, axes)
+    assert points(DESCRIPTION, START, axes, first=2, most=3) == whole[2:5]
+    assert points(DESCRIPTION, START, axes, first=5, most=3) == whole[5:]
