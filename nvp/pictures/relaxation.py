@@ -44,9 +44,11 @@ def relaxation_figure(
     ):
         axes = made.add_subplot(panels[place], sharex=top)
         shades = colormaps[TIMES](np.linspace(0, LATEST, values.shape[1]))
-        for number, shade in enumerate(shades):
+        # the first are the widest, so that none is hidden by another that lies on it
+        widths = np.linspace(3.0, 1.2, len(names)) if len(names) <= _NAMED else np.full(len(names), 1.2)
+        for number, (shade, width) in enumerate(zip(shades, widths, strict=True)):
             name = names[number] if len(names) <= _NAMED else None
-            axes.plot(index, values[:, number], color=shade, linewidth=1.2, alpha=1.0 if name else 0.6, label=name)
+            axes.plot(index, values[:, number], color=shade, linewidth=width, alpha=1.0 if name else 0.6, label=name)
         quiet(axes, y=label)
         if len(names) <= _NAMED:
             legend(axes, loc="best", ncols=2)

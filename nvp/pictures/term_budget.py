@@ -65,9 +65,11 @@ def term_budget_figure(
     axes.axhline(0, color=GRAY, linewidth=0.6)
     shown = smoothed(values, smooth)
     shades = colormaps[TIMES](np.linspace(0, LATEST, values.shape[1]))
-    for number, shade in enumerate(shades):
+    # the first are the widest, so that none is hidden by another that lies on it
+    widths = np.linspace(3.0, 1.2, len(names)) if len(names) <= _NAMED else np.full(len(names), 1.4)
+    for number, (shade, width) in enumerate(zip(shades, widths, strict=True)):
         name = names[number] if len(names) <= _NAMED else None
-        axes.plot(index, shown[:, number], color=shade, linewidth=1.4, label=name)
+        axes.plot(index, shown[:, number], color=shade, linewidth=width, label=name)
     if metric == "energy":
         axes.plot(index, smoothed(energy[:, None], smooth)[:, 0], color=BLACK, linewidth=1.8, dashes=(4, 2), label="F")
     quiet(axes, x="step", y=METRICS[metric] + (f", mean of {smooth} steps" if smooth > 1 else ""))

@@ -107,5 +107,5 @@ def _arm(opened: np.ndarray, rows: list[dict[str, Any]], realised: np.ndarray, s
         share_effect("opened", opened),
         mean_effect("hazard", [row["hazard"] for row in rows], seed=seed),
         *(each for each in (per_opening, per_order) if each is not None),
-        exact_effect("good / bad", (good + SMALL) / (bad + SMALL), n=int(opened.sum())),
+        exact_effect(f"(good + {SMALL:g}) / (bad + {SMALL:g})", (good + SMALL) / (bad + SMALL), n=int(opened.sum())),
     ]

@@ -1,9 +1,9 @@
-"""Two players who shift their odds towards what pays: the replicator equation p ← p + lr·p(1 − p)(u₁ − u₀).
+"""Two players who shift their choices towards what pays: the replicator equation p ← p + lr·p(1 − p)(u₁ − u₀).
 
 In the prisoner's dilemma both end with defection, its only equilibrium. The column player's payoffs are read from the
 *transposed* game; read from the same rows as the row player's, cooperation pays for the column player and the pair ends
 where it regrets: that arm is the trap. Random games say how far the claim carries: where the players' interests are
-drawn apart, some games have no equilibrium without mixing, and the odds go round for ever.
+drawn apart, some games have no equilibrium without mixing, and the choices go round for ever.
 
 Taylor & Jonker, "Evolutionarily stable strategies and game dynamics", Mathematical Biosciences 40 (1978).
 """
@@ -18,7 +18,7 @@ from nvp.coordinator.experiments.finding import Check, Effect, Finding, Report, 
 from nvp.coordinator.measures import PRISONERS_DILEMMA
 
 HYPOTHESIS = "Both players come to defect, and neither regrets it."
-Odds = Float[np.ndarray, "s"]
+PerStart = Float[np.ndarray, "s"]
 Games = Float[np.ndarray, "s 2 2"]
 """A payoff matrix for each start: one's own action, then the other's."""
 
@@ -44,8 +44,8 @@ def run(config: NashConfig, progress: Report) -> Finding:
         worst = np.maximum(regrets(one, other, row), regrets(other, one, true))
         ends[name] = one, other, worst
         found[name] = [
-            mean_effect("odds of defection, row player", one, seed=config.seed),
-            mean_effect("odds of defection, column player", other, seed=config.seed),
+            mean_effect("probability of defection, row player", one, seed=config.seed),
+            mean_effect("probability of defection, column player", other, seed=config.seed),
             mean_effect("larger regret", worst, seed=config.seed),
             share_effect(f"both regret less than {config.tolerance:g}", worst < config.tolerance),
         ]
@@ -65,7 +65,10 @@ def run(config: NashConfig, progress: Report) -> Finding:
         arms=found,
         checks=[
             Check(
-                name="least odds of defection", value=float(least.min()), bound="> 0.999", met=bool(least.min() > 0.999)
+                name="least probability of defection",
+                value=float(least.min()),
+                bound="> 0.999",
+                met=bool(least.min() > 0.999),
             ),
             Check(
                 name="largest regret",
@@ -77,8 +80,8 @@ def run(config: NashConfig, progress: Report) -> Finding:
     )
 
 
-def learn(p: Odds, q: Odds, row: Games, column: Games, *, steps: int, rate: float) -> tuple[Odds, Odds]:
-    """Odds of action 1 of both players after so many steps; each game is that of its own player."""
+def learn(p: PerStart, q: PerStart, row: Games, column: Games, *, steps: int, rate: float) -> tuple[PerStart, PerStart]:
+    """Probability of action 1 of both players after so many steps; each game is that of its own player."""
     for _ in range(steps):
         gain_row, gain_column = _gain(q, row), _gain(p, column)
         p = np.clip(p + rate * p * (1 - p) * gain_row, 0, 1)
@@ -86,19 +89,19 @@ def learn(p: Odds, q: Odds, row: Games, column: Games, *, steps: int, rate: floa
     return p, q
 
 
-def regrets(own: Odds, other: Odds, games: Games) -> Odds:
+def regrets(own: PerStart, other: PerStart, games: Games) -> PerStart:
     """What the best answer would gain."""
     answers = _answers(other, games)
-    mixed: Odds = answers.max(axis=1) - (1 - own) * answers[:, 0] - own * answers[:, 1]
+    mixed: PerStart = answers.max(axis=1) - (1 - own) * answers[:, 0] - own * answers[:, 1]
     return mixed
 
 
-def _answers(other: Odds, games: Games) -> Float[np.ndarray, "s 2"]:
+def _answers(other: PerStart, games: Games) -> Float[np.ndarray, "s 2"]:
     found: Float[np.ndarray, "s 2"] = games[:, :, 0] * (1 - other)[:, None] + games[:, :, 1] * other[:, None]
     return found
 
 
-def _gain(other: Odds, games: Games) -> Odds:
+def _gain(other: PerStart, games: Games) -> PerStart:
     answers = _answers(other, games)
-    gain: Odds = answers[:, 1] - answers[:, 0]
+    gain: PerStart = answers[:, 1] - answers[:, 0]
     return gain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvp.coordinator.experiments.finding import Effect, Finding
-from nvp.pictures.experiments import effects, maps
+from nvp.pictures.experiments import effects, maps, percolation
 
 
 def effect(name: str, estimate: float, ci95: tuple[float, float] | None) -> Effect:
@@ -50,3 +50,20 @@ def test_maps_have_weights_upwards_and_costs_to_the_right() -> None:
     (drawn,) = axes.get_images()
     np.testing.assert_array_equal(drawn.get_array(), values)  # type: ignore[arg-type]
     assert drawn.origin == "lower"
+
+
+def test_thresholds_stand_below_the_lines_with_their_intervals() -> None:
+    found = Finding(
+        hypothesis="",
+        verdict="null",
+        reading="",
+        effects=[effect("shift", 0.1, None)],
+        arms={"nothing": [effect("p_c", 0.5, (0.45, 0.55))], "shortcuts": [effect("p_c", 0.4, None)]},
+        curves={"p": [0.3, 0.7], "eta": {"nothing": [0.1, 0.9], "shortcuts": [0.2, 0.95]}},
+    )
+    axes = percolation.finding_figure(found).axes[0]
+    drawn = [np.asarray(line.get_xdata()).tolist() for line in axes.get_lines()]
+    assert drawn == [[0.3, 0.7], [0.45, 0.55], [0.5], [0.3, 0.7], [0.4]]
+    below = [np.asarray(line.get_ydata()) for line in axes.get_lines() if len(np.asarray(line.get_xdata())) == 1]
+    assert 0 < below[1][0] < below[0][0] < 0.15
+    assert [text.get_text() for text in axes.texts] == ["threshold p_c and its 95 % interval"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nvp.errors import FieldError
+from nvp.pictures.relaxation import relaxation_figure
 from nvp.pictures.term_budget import budget_of, smoothed, term_budget_figure
 
 
@@ -39,3 +40,16 @@ def test_each_term_has_a_line_and_f_stands_beside_energies() -> None:
     assert drawn("share") == ["one", "two"]
     with pytest.raises(FieldError, match="smooth"):
         drawn("energy", 0)
+
+
+def test_no_line_is_hidden_by_another_that_lies_on_it() -> None:
+    index, same = np.array([0, 1]), np.full((2, 3), 0.5)
+    names = ["one", "two", "three"]
+    budget = term_budget_figure(index, same[:, 0], same, names=names, metric="share", smooth=1, title="t")
+    trail = relaxation_figure(
+        index, same[:, 0], np.array([True, True]), same, same, term_names=names, keys=names, title="t"
+    )
+    for axes in (budget.axes[0], *trail.axes[1:]):
+        widths = [line.get_linewidth() for line in axes.get_lines() if str(line.get_label()) in names]
+        assert len(widths) == 3
+        assert widths == sorted(set(widths), reverse=True)

@@ -88,8 +88,8 @@ def test_both_players_defect_unless_the_column_player_reads_the_wrong_rows() -> 
     found = nash.run(NashConfig(trials=8), silent)
     assert (found.verdict, found.passed) == ("supported", True)
     trap = estimates(found, "its payoffs misread for the column player")
-    assert trap["odds of defection, row player"] > 0.99
-    assert trap["odds of defection, column player"] < 0.01
+    assert trap["probability of defection, row player"] > 0.99
+    assert trap["probability of defection, column player"] < 0.01
     short = nash.run(NashConfig(trials=8, steps=3), silent)
     assert not short.passed
     # a step by hand: against q = ½ defection pays 3, cooperation 1.5
