@@ -58,7 +58,7 @@ def begin(config: RelaxConfig, point: Point, weights: Float[Array, "t"], *, adap
     return Trail(
         energy=numbers.at[0].set(point.energy),
         gain=numbers,
-        scale=numbers,
+        scale=numbers.at[0].set(1),
         gradient_norm=numbers.at[0].set(jnp.sqrt(point.gradient @ point.gradient)),
         step=numbers,
         backtracks=jnp.zeros(length, jnp.int32),

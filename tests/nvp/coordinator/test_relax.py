@@ -111,6 +111,7 @@ def test_homotopy_turns_up_couplings_that_no_weight_names() -> None:
     assert not baseline().weights
     one, other = (relax(baseline(), config, KEY, eta0=[0.9, 0.1]) for config in (plain, ramped))
     assert np.abs(one.trail.states[1] - other.trail.states[1]).max() > 1e-3
+    assert other.trail.scale[0] == 1  # F of the start is that of the drawing
     assert other.trail.scale[1] == pytest.approx(0.1)
     assert other.trail.scale[11] == 1
     assert other.eta == pytest.approx(one.eta, abs=1e-7)
