@@ -24,10 +24,10 @@ class Outage(GraphError):
 
 
 class NotFound(GraphError):
-    """No node with this identity."""
+    """No node with this identity, which people write `by` uid or by name."""
 
-    def __init__(self, label: str, uid: str, *, next_step: str = "") -> None:
-        super().__init__("NOT_FOUND", f"no {label} with uid {uid!r}.", next_step=next_step)
+    def __init__(self, label: str, uid: str, *, by: str = "uid", next_step: str = "") -> None:
+        super().__init__("NOT_FOUND", f"no {label} with {by} {uid!r}.", next_step=next_step)
         self.label = label
         self.uid = uid
 
