@@ -158,6 +158,12 @@ class Gateway:
                 raise GraphError(
                     "TIMEOUT", "Neo4j ended a query at its time limit.", next_step="Ask for less."
                 ) from error
+            if "Transaction.Terminated" in error.code:  # by hand, or because the server stops
+                raise Outage(
+                    "NEO4J_TERMINATED",
+                    "expected a transaction to run to its end, got one that Neo4j was told to terminate.",
+                    next_step="Nothing was written; try again.",
+                ) from error
             if "Database.DatabaseNotFound" not in error.code:
                 raise
             raise GraphError(

@@ -9,42 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
 
-from graph.errors import Conflict, GraphError, NotFound
+from graph.errors import Conflict, NotFound
 from graph.gateway import Gateway
-from graph.identity import coupling_graph_uid, digest, order_parameter_uid
+from graph.identity import coupling_graph_uid, order_parameter_uid
 from graph.queries import module_events
-
-# names on a node or link that are no parameters of its kind
-_OF_MODULE = {"uid", "key", "kind", "eta", "eta_source", "term", "title", "note", "version", "cost"}
-_OF_COUPLING = {"kind", "delta_key", "term", "title", "note"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A coupling graph as it is in the graph."""
-
-    name: str
-    uid: str | None
-    version: int
-    # for `nvp.coordinator.description.normal`
-    description: dict[str, Any]
-    # η by key, where one is set
-    eta: dict[str, float]
-    # for and against the hypothesis that an order parameter measures, by its key
-    evidence: dict[str, tuple[float, float]]
-
-    @property
-    def digest(self) -> str:
-        """sha256 of all that a relaxation depends on but the state; "" where it cannot be relaxed."""
-        try:
-            return digest([self.description, self.evidence])
-        except ValueError:  # a number that is not finite
-            return ""
+from graph.queries.drawing import READ, Drawn, as_read, of_row
 
 
 async def drawn(gateway: Gateway, name: str) -> Drawn:
@@ -63,8 +36,8 @@ async def names(gateway: Gateway, *, limit: int, after: str = "") -> list[str]:
 async def adopt(gateway: Gateway, name: str) -> str:
     """Give what was drawn by hand its uids; the graph's."""
     keys = (await drawn(gateway, name)).description["modules"]
-    modules = [{"key": each["key"], "uid": order_parameter_uid(name, each["key"])} for each in keys]
-    rows = await gateway.write(ADOPT, name=name, uid=coupling_graph_uid(name), modules=modules)
+    uids = {each["key"]: order_parameter_uid(name, each["key"]) for each in keys}
+    rows = await gateway.write(ADOPT, name=name, uid=coupling_graph_uid(name), uids=uids)
     return str(rows[0]["uid"])
 
 
@@ -126,23 +99,22 @@ async def write(
     tx: AsyncManagedTransaction, name: str, description: Mapping[str, Any], *, before: Drawn | None, source: str = "api"
 ) -> None:
     """Make a graph that `tx` has locked what the (normal) description says; the modules' events say what changed."""
-    modules = [
-        {
+    uids = {each["key"]: order_parameter_uid(name, each["key"]) for each in description["modules"]}
+    modules = {
+        each["key"]: {
+            **_flat(each["params"]),
             "key": each["key"],
-            "uid": order_parameter_uid(name, each["key"]),
-            "properties": {
-                **_flat(each["params"]),
-                "kind": each["kind"],
-                "term": each["term"] or None,
-                "cost": each["cost"],
-            },
+            "uid": uids[each["key"]],
+            "kind": each["kind"],
+            "term": each["term"] or None,
+            "cost": each["cost"],
         }
         for each in description["modules"]
-    ]
+    }
     couplings = [
         {
-            "start": each["from"],
-            "end": each["to"],
+            "start": uids[each["from"]],
+            "end": uids[each["to"]],
             "properties": {
                 **_flat(each["params"]),
                 "kind": each["kind"],
@@ -156,7 +128,7 @@ async def write(
         {
             "key": key,
             "value": value,
-            "gates": sorted({each["from"] for each in description["couplings"] if each["delta"] == key}),
+            "gates": sorted({uids[each["from"]] for each in description["couplings"] if each["delta"] == key}),
         }
         for key, value in description["deltas"].items()
     ]
@@ -169,10 +141,13 @@ async def write(
     }
     known = before.description["modules"] if before else []
     changes = module_events.changes(known, as_read(description)["modules"])
-    kept: dict[str, Any] = {"keys": [each["key"] for each in modules], "deltas": [each["key"] for each in deltas]}
-    await (await tx.run(CLEAR, name=name, **kept)).consume()
-    await (await tx.run(WRITE_MODULES, name=name, modules=modules, whole=whole)).consume()
-    await (await tx.run(WRITE_COUPLINGS, name=name, couplings=couplings)).consume()
+    keys_of_deltas = [each["key"] for each in deltas]
+    await (await tx.run(CLEAR, name=name, modules=modules, deltas=keys_of_deltas)).consume()
+    await (await tx.run(WRITE_GRAPH, name=name, whole=whole)).consume()
+    kept = {record["key"] async for record in await tx.run(KEEP_MODULES, name=name, modules=modules)}
+    added = [properties for key, properties in modules.items() if key not in kept]
+    await (await tx.run(ADD_MODULES, name=name, modules=added)).consume()
+    await (await tx.run(WRITE_COUPLINGS, couplings=couplings)).consume()
     await (await tx.run(WRITE_DELTAS, name=name, deltas=deltas)).consume()
     await module_events.add(tx, name, changes, source=source)
 
@@ -190,114 +165,6 @@ def _lists(value: Any) -> bool:
     return any(isinstance(each, list | tuple) for each in value)
 
 
-def _params(properties: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    params = {}
-    for name, value in properties.items():
-        if name in known:
-            continue
-        if name.endswith("_json"):
-            try:
-                params[name.removesuffix("_json")] = json.loads(value)
-            except (TypeError, ValueError):
-                raise GraphError("BAD_GRAPH", f"expected JSON in {name}, got {value!r}.") from None
-        else:
-            params[name] = value
-    return dict(sorted(params.items()))
-
-
-def of_row(row: Mapping[str, Any]) -> Drawn:
-    """What `READ` found."""
-    whole = row["graph"]
-    modules = [
-        {
-            "key": each.get("key"),
-            "kind": each.get("kind"),
-            "params": _params(each, _OF_MODULE),
-            "term": each.get("term") or "",
-            "cost": each.get("cost") or 0.0,
-        }
-        for each in row["modules"]
-    ]
-    couplings = [
-        {
-            "kind": each["properties"].get("kind"),
-            "from": each["start"],
-            "to": each["end"],
-            "params": _params(each["properties"], _OF_COUPLING),
-            "delta": each["properties"].get("delta_key") or "",
-            "term": each["properties"].get("term") or "",
-        }
-        for each in row["couplings"]
-    ]
-    deltas: dict[str, Any] = {}
-    for each in row["deltas"]:
-        if deltas.setdefault(each["key"], each["value"]) != each["value"]:
-            raise GraphError(
-                "TWO_DELTAS",
-                f"expected one value of benefit {each['key']!r} in {whole['name']!r}, got {deltas[each['key']]} and "
-                f"{each['value']}.",
-                next_step="Rename or delete one of the Delta nodes.",
-            )
-    described = {
-        "modules": sorted(modules, key=lambda each: str(each["key"])),
-        "couplings": couplings,
-        "weights": _weights(whole),
-        "deltas": dict(sorted(deltas.items())),
-        "gamma": whole.get("gamma") or 0.0,
-        "tau": whole.get("tau") or 0.0,
-        "budget": whole.get("budget"),
-        "allow_missing_delta": bool(whole.get("allow_missing_delta")),
-    }
-    evidence: dict[str, tuple[float, float]] = {}
-    for each in row["evidence"]:
-        supporting, refuting = evidence.get(each["key"], (0.0, 0.0))
-        evidence[each["key"]] = (supporting + each["supporting"], refuting + each["refuting"])
-    return Drawn(
-        name=whole["name"],
-        uid=whole.get("uid"),
-        version=whole.get("version") or 0,
-        description=as_read(described),
-        eta={each["key"]: float(each["eta"]) for each in row["modules"] if each.get("eta") is not None},
-        evidence=evidence,
-    )
-
-
-def _weights(whole: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        weights = json.loads(whole.get("weights_json") or "{}")
-    except (TypeError, ValueError):
-        weights = None
-    if not isinstance(weights, dict):
-        raise GraphError(
-            "BAD_GRAPH", f"expected an object in weights_json of {whole['name']!r}, got {whole['weights_json']!r}."
-        )
-    return dict(sorted(weights.items()))
-
-
-def as_read(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with couplings in one order and lists instead of tuples, to be compared."""
-    plain: dict[str, Any] = json.loads(json.dumps(description))
-    plain["couplings"].sort(key=lambda each: json.dumps([each["from"], each["to"], each], sort_keys=True))
-    return plain
-
-
-_ROW: LiteralString = """
-RETURN g {.*} AS graph,
-  COLLECT { MATCH (g)-[:HAS_MODULE]->(p:OrderParameter) RETURN p {.*} ORDER BY p.key } AS modules,
-  COLLECT { MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)-[c:COUPLED_TO]->(q:OrderParameter)
-            RETURN {start: p.key, end: q.key, properties: properties(c)} } AS couplings,
-  COLLECT { MATCH (g)-[:HAS_DELTA]->(d:Delta) RETURN {key: d.key, value: d.value}
-            UNION MATCH (g)-[:HAS_MODULE]->(:OrderParameter)<-[:FEEDS]-(d:Delta)
-            RETURN {key: d.key, value: d.value} } AS deltas,
-  COLLECT { MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)-[:MEASURES]->()-[e:SUPPORTED_BY|REFUTED_BY]->()
-            WITH p, e, coalesce(e.weight, 1.0) AS weight
-            RETURN {key: p.key, supporting: CASE type(e) WHEN 'SUPPORTED_BY' THEN weight ELSE 0.0 END,
-              refuting: CASE type(e) WHEN 'REFUTED_BY' THEN weight ELSE 0.0 END} ORDER BY p.key } AS evidence
-LIMIT 1
-"""
-
-READ: LiteralString = "MATCH (g:CouplingGraph {name: $name})" + _ROW
-
 NAMES: LiteralString = """
 MATCH (g:CouplingGraph) WHERE g.name > $after
 RETURN g.name AS name ORDER BY g.name LIMIT $limit
@@ -311,13 +178,13 @@ SET g.touched_at = datetime(), g.uid = $uid, g.title = coalesce($title, g.title)
 RETURN coalesce(g.version, 0) AS version
 """
 
+# modules are looked up in a map, or by uid: to look for each key among all modules takes minutes for thousands
 ADOPT: LiteralString = """
 MATCH (g:CouplingGraph {name: $name})
 SET g.uid = $uid
 WITH g
-UNWIND $modules AS module
-MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: module.key})
-SET p.uid = module.uid
+MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)
+SET p.uid = $uids[p.key]
 RETURN DISTINCT g.uid AS uid
 """
 
@@ -327,7 +194,7 @@ OPTIONAL MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)
 OPTIONAL MATCH (p)-[c:COUPLED_TO]->(:OrderParameter)
 DELETE c
 WITH DISTINCT g, p
-FOREACH (gone IN CASE WHEN p.key IN $keys THEN [] ELSE [p] END | DETACH DELETE gone)
+FOREACH (gone IN CASE WHEN $modules[p.key] IS NOT NULL THEN [] ELSE [p] END | DETACH DELETE gone)
 WITH DISTINCT g
 OPTIONAL MATCH (g)-[:HAS_DELTA]->(d:Delta)
 DETACH DELETE d
@@ -336,22 +203,30 @@ OPTIONAL MATCH (g)-[:HAS_MODULE]->(:OrderParameter)<-[f:FEEDS]-(d:Delta) WHERE N
 DELETE f
 """
 
-WRITE_MODULES: LiteralString = """
+WRITE_GRAPH: LiteralString = """
 MATCH (g:CouplingGraph {name: $name})
 SET g += $whole, g.version = coalesce(g.version, 0) + 1
-WITH g
+"""
+
+KEEP_MODULES: LiteralString = """
+MATCH (:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter)
+WITH p, p {.key, .eta, .eta_source, .title, .note, .version} AS kept
+SET p = $modules[p.key]
+SET p += kept
+RETURN p.key AS key
+"""
+
+ADD_MODULES: LiteralString = """
+MATCH (g:CouplingGraph {name: $name})
 UNWIND $modules AS module
-MERGE (g)-[:HAS_MODULE]->(p:OrderParameter {key: module.key})
-WITH p, module, p {.eta, .eta_source, .title, .note, .version} AS kept
-SET p = module.properties
-SET p += kept, p.key = module.key, p.uid = module.uid
+CREATE (g)-[:HAS_MODULE]->(p:OrderParameter)
+SET p = module
 """
 
 WRITE_COUPLINGS: LiteralString = """
-MATCH (g:CouplingGraph {name: $name})
 UNWIND $couplings AS coupling
-MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: coupling.start})
-MATCH (g)-[:HAS_MODULE]->(q:OrderParameter {key: coupling.end})
+MATCH (p:OrderParameter {uid: coupling.start})
+MATCH (q:OrderParameter {uid: coupling.end})
 CREATE (p)-[c:COUPLED_TO]->(q)
 SET c = coupling.properties
 """
@@ -369,7 +244,7 @@ WITH g, delta, drawn
 OPTIONAL MATCH (g)-[:HAS_DELTA]->(made:Delta {key: delta.key})
 WITH g, delta, drawn, collect(made) AS made
 UNWIND drawn + made AS d
-UNWIND delta.gates AS key
-MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: key})
+UNWIND delta.gates AS gate
+MATCH (p:OrderParameter {uid: gate})
 MERGE (d)-[:FEEDS]->(p)
 """

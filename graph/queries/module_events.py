@@ -43,7 +43,10 @@ def moves(before: Mapping[str, float | None], after: Mapping[str, float]) -> lis
 
 async def add(tx: AsyncManagedTransaction, graph: str, events: Sequence[Mapping[str, Any]], *, source: str) -> None:
     """Write events of a graph's order parameters, which `tx` has just changed; `source` is a run's uid or a word."""
-    await (await tx.run(ADD, graph=graph, source=source, events=list(events))).consume()
+    by_key = {each["key"]: dict(each) for each in events}
+    there = {record["key"] async for record in await tx.run(ADD, graph=graph, source=source, events=by_key)}
+    gone = [each for key, each in by_key.items() if key not in there]
+    await (await tx.run(ADD_GONE, graph=graph, source=source, events=gone)).consume()
 
 
 def _event(event: str, key: str, **payload: Any) -> dict[str, Any]:
@@ -51,12 +54,17 @@ def _event(event: str, key: str, **payload: Any) -> dict[str, Any]:
 
 
 ADD: LiteralString = """
-UNWIND $events AS event
-MATCH (g:CouplingGraph {name: $graph})
-OPTIONAL MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: event.key})
+MATCH (:CouplingGraph {name: $graph})-[:HAS_MODULE]->(p:OrderParameter) WHERE $events[p.key] IS NOT NULL
+WITH p, $events[p.key] AS event
 SET p.version = coalesce(p.version, 0) + 1
 CREATE (e:ModuleEvent {uid: event.uid, graph: $graph, key: event.key, event: event.event, source: $source,
+  at: datetime(), payload_json: event.payload, version: p.version})
+CREATE (e)-[:HAPPENED_TO]->(p)
+RETURN p.key AS key
+"""
+
+ADD_GONE: LiteralString = """
+UNWIND $events AS event
+CREATE (:ModuleEvent {uid: event.uid, graph: $graph, key: event.key, event: event.event, source: $source,
   at: datetime(), payload_json: event.payload})
-SET e.version = p.version
-FOREACH (_ IN CASE WHEN p IS NULL THEN [] ELSE [1] END | CREATE (e)-[:HAPPENED_TO]->(p))
 """

@@ -87,7 +87,6 @@ async def record(
     η should be written back to a graph whose `digest` has changed since.
     """
     nodes = [{"uid": relaxation_step_uid(lease.run, step["index"]), "properties": dict(step)} for step in steps]
-    settled = [{"key": key, "eta": value} for key, value in eta.items()]
     decisions = [
         {
             "uid": gate_event_uid(lease.run, gate["key"]),
@@ -99,9 +98,12 @@ async def record(
 
     async def work(tx: AsyncManagedTransaction) -> None:
         await fence(tx, lease)
+        before_us = await (await tx.run(RECORDED, run=lease.run)).single(strict=True)
+        if before_us["recorded"]:
+            return  # by an attempt that was lost after it; what has happened to the graph since is not undone
         if write_back:
             # lock by writing, then look: nobody can draw in between
-            moved = await tx.run(MOVE, name=name, run=lease.run, settled=settled)
+            moved = await tx.run(MOVE, name=name, run=lease.run, settled=dict(eta))
             before = {row["key"]: row["before"] async for row in moved}
             await require_unchanged(tx, name, digest)
             await module_events.add(tx, name, module_events.moves(before, eta), source=lease.run)
@@ -109,8 +111,10 @@ async def record(
         await (await tx.run(STEPS, run=lease.run, steps=nodes)).consume()
         pairs = [[a["uid"], b["uid"]] for a, b in itertools.pairwise(nodes)]
         await (await tx.run(CHAIN, run=lease.run, first=nodes[0]["uid"], pairs=pairs)).consume()
-        await (await tx.run(SETTLE, run=lease.run, name=name, settled=settled)).consume()
+        await (await tx.run(SETTLE, run=lease.run, name=name, settled=dict(eta))).consume()
         await (await tx.run(DECIDE, run=lease.run, name=name, gates=decisions)).consume()
+        events = {gate["key"]: gate_event_uid(lease.run, gate["key"]) for gate in gates}
+        await (await tx.run(OF_GATES, name=name, events=events)).consume()
 
     await gateway.transact(work)
 
@@ -126,6 +130,8 @@ async def result_of(gateway: Gateway, run: str) -> ResultRow | None:
     rows = await gateway.read(RESULT, run=run)
     return ResultRow(**rows[0]["result"]) if rows else None
 
+
+RECORDED: LiteralString = "MATCH (r:Run {uid: $run}) RETURN r.status IS NOT NULL AS recorded"
 
 RECORD: LiteralString = """
 MATCH (r:Run {uid: $run})
@@ -154,21 +160,18 @@ MERGE (a)-[:THEN]->(b)
 
 SETTLE: LiteralString = """
 MATCH (r:Run {uid: $run})
-MATCH (g:CouplingGraph {name: $name})
-UNWIND $settled AS each
-MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: each.key})
+MATCH (:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter) WHERE $settled[p.key] IS NOT NULL
 MERGE (r)-[there:SETTLED_AT]->(p)
-SET there.eta = each.eta
+SET there.eta = $settled[p.key]
 """
 
 MOVE: LiteralString = """
 MATCH (g:CouplingGraph {name: $name})
 SET g.touched_at = datetime()
 WITH g
-UNWIND $settled AS each
-MATCH (g)-[:HAS_MODULE]->(p:OrderParameter {key: each.key})
-WITH p, each, p.eta AS before
-SET p.eta = each.eta, p.eta_source = $run
+MATCH (g)-[:HAS_MODULE]->(p:OrderParameter) WHERE $settled[p.key] IS NOT NULL
+WITH p, p.eta AS before
+SET p.eta = $settled[p.key], p.eta_source = $run
 RETURN p.key AS key, before
 """
 
@@ -179,13 +182,18 @@ MERGE (e:GateEvent {uid: gate.uid})
 ON CREATE SET e.at = datetime()
 SET e += gate.properties, e.run = $run, e.graph = $name
 MERGE (r)-[:DECIDED]->(e)
-WITH e, gate
-OPTIONAL MATCH (:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter {key: gate.properties.key})
-FOREACH (_ IN CASE WHEN p IS NULL THEN [] ELSE [1] END | MERGE (e)-[:OF_GATE]->(p))
-WITH e, gate
-UNWIND gate.after AS parent
+WITH collect([e, gate.after]) AS decided
+UNWIND decided AS each
+WITH each[0] AS e, each[1] AS after
+UNWIND after AS parent
 MATCH (f:GateEvent {uid: parent})
 MERGE (e)-[:PARENT]->(f)
+"""
+
+OF_GATES: LiteralString = """
+MATCH (:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter) WHERE $events[p.key] IS NOT NULL
+MATCH (e:GateEvent {uid: $events[p.key]})
+MERGE (e)-[:OF_GATE]->(p)
 """
 
 LIST: LiteralString = """

@@ -11,7 +11,7 @@ from neo4j import AsyncManagedTransaction
 from graph.errors import NotFound
 from graph.gateway import Gateway
 from graph.identity import coupling_graph_uid
-from graph.queries import coupling
+from graph.queries import coupling, drawing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +55,17 @@ async def draw(
     *,
     measured: Sequence[tuple[str, str, float]],
     title: str,
-) -> coupling.Drawn:
+) -> drawing.Drawn:
     """Write a graph whose order parameters measure snapshots: (key, uid of the snapshot, η as measured)."""
     rows = [{"key": key, "snapshot": snapshot, "eta": eta} for key, snapshot, eta in measured]
 
-    async def work(tx: AsyncManagedTransaction) -> coupling.Drawn:
+    async def work(tx: AsyncManagedTransaction) -> drawing.Drawn:
         await (await tx.run(coupling.LOCK, name=name, uid=coupling_graph_uid(name), title=title)).consume()
-        before = coupling.of_row((await (await tx.run(coupling.READ, name=name)).single(strict=True)).data())
-        if before.version == 0 or before.description != coupling.as_read(description):
+        before = drawing.of_row((await (await tx.run(drawing.READ, name=name)).single(strict=True)).data())
+        if before.version == 0 or before.description != drawing.as_read(description):
             await coupling.write(tx, name, description, before=before)
         await (await tx.run(MEASURE, name=name, rows=rows)).consume()
-        return coupling.of_row((await (await tx.run(coupling.READ, name=name)).single(strict=True)).data())
+        return drawing.of_row((await (await tx.run(drawing.READ, name=name)).single(strict=True)).data())
 
     return await gateway.transact(work)
 

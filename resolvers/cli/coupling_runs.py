@@ -22,7 +22,7 @@ from resolvers.services.context import Services
 from resolvers.services.expansion import ExpansionRequest, submit_expansion
 from resolvers.services.residuals import TOLERANCE, draw_residuals
 from resolvers.services.settings import parse_settings
-from resolvers.services.sweep import SweepRequest, submit_sweep
+from resolvers.services.sweep import MAX_POINTS, SweepRequest, submit_sweep
 
 SettingOption = Annotated[
     list[str] | None, typer.Option("--set", help="A setting of the solver as NAME=VALUE; may be repeated.")
@@ -214,6 +214,8 @@ def _axis(text: str) -> Axis:
     try:
         if said.count(":") == 2:
             first, last, count = (kind(part) for kind, part in zip((float, float, int), said.split(":"), strict=True))
+            if not 0 < count <= MAX_POINTS:
+                raise ValueError
             values = [first + (last - first) * number / max(1, count - 1) for number in range(count)]
         else:
             values = [float(part) for part in said.split(",")]
@@ -222,7 +224,7 @@ def _axis(text: str) -> Axis:
     if not path:
         raise FieldError(
             "BAD_GRID",
-            f"expected PATH=1,2,5 or PATH=FROM:TO:COUNT, got {text!r}.",
+            f"expected PATH=1,2,5 or PATH=FROM:TO:COUNT with 1 to {MAX_POINTS} values, got {text!r}.",
             next_step="Write it as gamma=0:1:5.",
         )
     return Axis(path=path, values=tuple(values))
@@ -233,7 +235,7 @@ def _candidates(file: Path) -> list[Candidate]:
     try:
         listed = json.loads(file.read_text("utf-8"))
         return [_candidate(each) for each in listed]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FieldError(
             "BAD_GRAPH",
             f"expected {file} as a JSON list of candidates, got {type(error).__name__}: {error}.",
@@ -246,7 +248,7 @@ def _candidate(values: Mapping[str, Any]) -> Candidate:
     return Candidate(
         key=str(values["key"]),
         module=dict(values["module"]),
-        couplings=list(values.get("couplings", ())),
+        couplings=[dict(each) for each in values.get("couplings", ())],
         deltas=deltas,
     )
 

@@ -11,7 +11,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from graph.queries import coupling, relaxation
-from graph.queries.coupling import Drawn
+from graph.queries.drawing import Drawn
 from nvp.coordinator.candidates import Candidate
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.description import normal
@@ -134,7 +134,7 @@ class CouplingMutation:
                     key=each.module.key,
                     module=module_of(each.module),
                     couplings=[coupling_of(one) for one in each.couplings],
-                    deltas=cast("Mapping[str, float]", each.deltas or {}),
+                    deltas=service.by_name("deltas", each.deltas or {}),
                 )
                 for each in input.candidates
             ],

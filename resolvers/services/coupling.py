@@ -12,9 +12,10 @@ import numpy as np
 from graph.errors import Conflict
 from graph.identity import digest
 from graph.queries import coupling, runs
-from graph.queries.coupling import Drawn
+from graph.queries.drawing import Drawn
 from graph.queries.runs import RunRow
 from nvp.coordinator.config import RelaxConfig
+from nvp.coordinator.coupling_graph import is_number, shown
 from nvp.coordinator.description import graph_of, keys_of, normal
 from nvp.coordinator.reference import reference_energy, reference_rows, reference_terms
 from nvp.errors import FieldError
@@ -25,6 +26,8 @@ from resolvers.services.version import code_version
 
 MIDDLE = 0.5
 """η of an order parameter that nobody has set."""
+SHOWN_KEYS = 20
+"""Keys that a message names at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,22 +80,34 @@ def informed(found: Drawn) -> dict[str, Any]:
 
 def settings_of(values: Mapping[str, Any]) -> RelaxConfig:
     """The solver's configuration; raises `FieldError` on a name or value that it does not have."""
-    return RelaxConfig(**fitted(RelaxConfig, values))
+    return RelaxConfig(**fitted(RelaxConfig, by_name("settings", values)))
+
+
+def by_name(what: str, values: Any) -> Mapping[str, Any]:
+    """Values by name, as a client sent them; raises `FieldError` for what has no names."""
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise FieldError(
+            "BAD_INPUT", f"expected {what} as an object, got {shown(values)}.", next_step='Write it as {"name": 1}.'
+        )
+    return values
 
 
 def start_of(graph: Taken, given: Mapping[str, float]) -> list[float]:
     """η of each module to start from."""
-    if unknown := sorted(set(given) - set(graph.keys)):
+    if unknown := sorted(set(by_name("eta", given)) - set(graph.keys)):
+        known = [*graph.keys[:SHOWN_KEYS], *(["…"] if len(graph.keys) > SHOWN_KEYS else [])]
         raise FieldError(
             "BAD_KEY",
-            f"expected keys out of {', '.join(graph.keys)}, got {', '.join(unknown)}.",
+            f"expected keys out of {', '.join(known)}, got {', '.join(unknown[:SHOWN_KEYS])}.",
             next_step="Correct the key.",
         )
     start = {**dict.fromkeys(graph.keys, MIDDLE), **graph.eta, **given}
     for key in graph.keys:
         value = start[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise FieldError("BAD_STATE", f"expected eta of {key!r} within 0 … 1, got {value!r}.", next_step="Clip it.")
+        if not is_number(value) or not 0 <= value <= 1:
+            raise FieldError(
+                "BAD_STATE", f"expected eta of {key!r} within 0 … 1, got {shown(value)}.", next_step="Clip it."
+            )
     return [float(start[key]) for key in graph.keys]
 
 
@@ -105,13 +120,17 @@ def require_fit(description: Mapping[str, Any], solver: RelaxConfig) -> None:
             f"expected homotopy_terms out of {', '.join(graph.terms)}, got {', '.join(unknown)}.",
             next_step="Name terms of the graph.",
         )
-    fixed = solver.mode == "gradient" and not solver.line_search and solver.stability_guard
-    if fixed and not math.isfinite(reference_rows(graph).max()):
+    if needs_bound(solver) and not math.isfinite(reference_rows(graph).max()):
         raise FieldError(
             "GUARD_VIOLATED",
             "expected a bounded curvature for a fixed step, got a coupling whose slope jumps or is vertical.",
             next_step="Use line_search, or powers of 1 or at least 2 and redemptions without margin.",
         )
+
+
+def needs_bound(solver: RelaxConfig) -> bool:
+    """Whether its steps are fixed, and held below what a bound on the curvature allows."""
+    return solver.mode == "gradient" and not solver.line_search and solver.stability_guard
 
 
 def require_plain(solver: RelaxConfig) -> None:
@@ -185,8 +204,10 @@ async def add_coupling(services: Services, name: str, added: Mapping[str, Any]) 
         description = normal({**found.description, "couplings": couplings})
         try:
             return await coupling.upsert(services.gateway, name, description, expected_version=found.version)
-        except Conflict:  # another writer was faster: add it to what is there now
-            continue
+        except Conflict as conflict:
+            if conflict.code != "STALE_VERSION":
+                raise
+            # another writer was faster: add it to what is there now
 
 
 async def submit(

@@ -6,7 +6,9 @@ are written into the graph where that was asked for, unless the graph has change
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from resolvers.task import Task
 
 MAX_CANDIDATES = 100
+MAX_NUMBERS = 1 << 19
+"""Candidates times modules and couplings of the graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +59,31 @@ async def submit_expansion(services: Services, request: ExpansionRequest, *, cli
             f"expected 1 to {MAX_CANDIDATES} candidates, got {len(request.candidates)}.",
             next_step="Propose the likely ones.",
         )
+    if twice := sorted(key for key, count in Counter(each.key for each in request.candidates).items() if count > 1):
+        raise GraphError(
+            "BAD_KEY",
+            f"expected candidates, each with a key of its own, got {', '.join(twice)} twice.",
+            next_step="Rename them.",
+        )
     if not 1 <= request.keep <= 2:
         raise GraphError("BAD_CONFIG", f"expected keep from 1 to 2, got {request.keep}.", next_step="Use 2.")
     prices = {name: getattr(request, name) for name in ("gamma", "tau") if getattr(request, name) is not None}
     priced = normal({**graph.description, **prices})
     solver = settings_of(request.settings)
     require_plain(solver)
-    for candidate in request.candidates:
-        require_fit(extended(priced, candidate), solver)
+    if len(request.candidates) * (size := len(graph.keys) + len(priced["couplings"])) > MAX_NUMBERS:
+        raise GraphError(
+            "TOO_LARGE",
+            f"expected at most {MAX_NUMBERS // size} candidates for a graph with {len(graph.keys)} modules and "
+            f"{size - len(graph.keys)} couplings, got {len(request.candidates)}.",
+            next_step="Propose the likely ones.",
+        )
+
+    def require_candidates() -> None:
+        for candidate in request.candidates:
+            require_fit(extended(priced, candidate), solver)
+
+    await asyncio.to_thread(require_candidates)
     config = {
         "settings": asdict(solver),
         "start": start_of(graph, request.start),

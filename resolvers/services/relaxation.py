@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from resolvers.task import Task
 
 MAX_NUMBERS = 1 << 24
-"""Steps times modules of one relaxation, whose states are all recorded."""
+"""Numbers that one relaxation records while it goes on: its states, padded, and what else a step has."""
+OF_A_STEP = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,11 @@ async def rehearse_relaxation(services: Services, request: RelaxationRequest) ->
 def _checked(graph: coupling.Taken, request: RelaxationRequest) -> dict[str, Any]:
     """What the config of a run holds beside the graph."""
     solver = settings_of(request.settings)
-    if (solver.steps + 1) * len(graph.keys) > MAX_NUMBERS:
+    if (solver.steps + 1) * (2 * len(graph.keys) + OF_A_STEP) > MAX_NUMBERS:
+        most = MAX_NUMBERS // (2 * len(graph.keys) + OF_A_STEP) - 1
         raise GraphError(
             "TOO_LARGE",
-            f"expected at most {MAX_NUMBERS} steps times modules, got {solver.steps} times {len(graph.keys)}.",
+            f"expected at most {most} steps of {len(graph.keys)} modules, got {solver.steps}.",
             next_step="Ask for fewer steps.",
         )
     require_fit(graph.description, solver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graph.queries import residuals
-from graph.queries.coupling import Drawn
+from graph.queries.drawing import Drawn
 from graph.queries.residuals import Course
 from nvp.coordinator.measures import compliance
 from nvp.coordinator.residuals import LAWS, Residual, key_of, residual_graph

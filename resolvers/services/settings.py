@@ -63,7 +63,7 @@ def fitted(configuration: type[Any], settings: Mapping[str, Any]) -> dict[str, A
             )
         try:
             made[name] = _fit(value, hints[name])
-        except TypeError:
+        except (TypeError, OverflowError):
             raise FieldError(
                 "BAD_SETTING",
                 f"expected {name} as {_said(hints[name])}, got {json.dumps(value, default=str)}.",

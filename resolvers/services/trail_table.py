@@ -98,7 +98,7 @@ def read_table(path: Path) -> TermTrail:
             energies=[[float(row[f"{ENERGY}{name}"]) for name in terms] for row in rows],
             norms=[[float(row[f"{GRADIENT}{name}"]) for name in terms] for row in rows],
         )
-    except (OSError, LookupError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
         raise FieldError(
             "BAD_TABLE",
             f"expected {path} as `fieldgraph coord export` writes it, got {type(error).__name__}: {error}.",

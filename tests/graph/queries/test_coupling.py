@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
 from graph.queries import coupling
+from graph.queries.drawing import Drawn
 from graph.queries.listings import LISTS, page
 from tests.graph.queries.dying import attempt, killed
 
@@ -108,7 +110,7 @@ async def test_of_two_writers_who_read_the_same_one_is_refused(gateway: Gateway)
         *(coupling.upsert(gateway, "g", other, expected_version=1) for other in others), return_exceptions=True
     )
     (refused,) = [one for one in made if isinstance(one, BaseException)]
-    (kept,) = [one for one in made if isinstance(one, coupling.Drawn)]
+    (kept,) = [one for one in made if isinstance(one, Drawn)]
     assert isinstance(refused, Conflict)
     assert refused.code == "STALE_VERSION"
     assert await coupling.drawn(gateway, "g") == kept
@@ -118,12 +120,12 @@ async def test_a_writer_that_is_cut_off_leaves_the_graph_as_it_was(gateway: Gate
     await coupling.upsert(gateway, "g", DESCRIPTION)
     before, told = await coupling.drawn(gateway, "g"), await events(gateway, "g")
     changed = {**DESCRIPTION, "modules": DESCRIPTION["modules"][:1], "couplings": [], "weights": {}, "gamma": 1.0}
-    for statements in range(8):  # lock, look, clear, modules, couplings, benefits, events, look
+    for statements in range(11):  # lock, look, clear, whole, modules (2), couplings, benefits, events (2), look
         with pytest.raises(ConnectionAbortedError):
             await attempt(gateway, statements, killed, lambda: coupling.upsert(gateway, "g", changed))
         assert await coupling.drawn(gateway, "g") == before
         assert await events(gateway, "g") == told
-    await attempt(gateway, 8, killed, lambda: coupling.upsert(gateway, "g", changed))
+    await attempt(gateway, 11, killed, lambda: coupling.upsert(gateway, "g", changed))
     assert (await coupling.drawn(gateway, "g")).version == 2
 
 
@@ -140,6 +142,24 @@ async def test_a_refused_writer_leaves_nothing(gateway: Gateway) -> None:
         ("MATCH (g:CouplingGraph) SET g.weights_json = '[1]'", "BAD_GRAPH"),
         ("MATCH (p {key: 'shape'}) SET p.basis_json = '[[1,'", "BAD_GRAPH"),
         ("MATCH (g:CouplingGraph) CREATE (g)-[:HAS_DELTA]->(:Delta {key: 'gain', value: 0.5})", "TWO_DELTAS"),
+        # Neo4j lets anyone draw anything
+        ("MATCH (p:OrderParameter) SET p.eta = 'high'", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) SET p.drawn_at = datetime()", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) SET p.at = point({x: 1, y: 2})", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) SET p.key = 5", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) REMOVE p.kind", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) SET p.term = 5", "BAD_GRAPH"),
+        ("MATCH ()-[c:COUPLED_TO]->() SET c.delta_key = 5", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) SET g.gamma = 'dear'", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) SET g.version = 'two'", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) SET g.allow_missing_delta = 'false'", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) CREATE (g)-[:HAS_DELTA]->(:Delta {value: 0.5})", "BAD_GRAPH"),
+        ("MATCH (d:Delta) SET d.value = 'much'", "BAD_GRAPH"),
+        ("MATCH (p {key: 'shape'}) CREATE (p)-[:MEASURES]->()-[:SUPPORTED_BY {weight: 'strong'}]->()", "BAD_GRAPH"),
+        (
+            "MATCH (p {key: 'shape'}) CREATE (p)-[:COUPLED_TO {kind: 'quadratic'}]->(:OrderParameter {key: 'shape'})",
+            "BAD_INDEX",
+        ),
     ],
 )
 async def test_what_cannot_be_read_is_told(gateway: Gateway, statement: Any, code: str) -> None:
@@ -148,6 +168,8 @@ async def test_what_cannot_be_read_is_told(gateway: Gateway, statement: Any, cod
     with pytest.raises(GraphError) as caught:
         await coupling.drawn(gateway, "hand")
     assert caught.value.code == code
+    assert caught.value.next_step
+    assert "\n" not in str(caught.value)
 
 
 async def events(gateway: Gateway, name: str) -> list[tuple[str, str, int | None]]:
@@ -185,3 +207,65 @@ async def test_evidence_is_counted_and_changes_the_digest(gateway: Gateway) -> N
     assert after.evidence == {"well": (1.5, 2.0)}
     assert after.description == before.description
     assert after.digest != before.digest
+
+
+class Profiled:
+    """A transaction that adds up the work of its statements, in accesses to the store."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+        self.work = 0
+
+    async def run(self, query: str, **parameters: Any) -> Any:
+        result = await self._tx.run("PROFILE " + query, **parameters)
+        records = [record async for record in result]
+        self.work += _accesses((await result.consume()).profile)
+        return Rows(records)
+
+
+class Rows:
+    """What a statement returned."""
+
+    def __init__(self, records: list[Any]) -> None:
+        self._records = records
+
+    async def consume(self) -> None:
+        return None
+
+    async def single(self, *, strict: bool = False) -> Any:
+        return self._records[0]
+
+    async def __aiter__(self) -> Any:
+        for record in self._records:
+            yield record
+
+
+def _accesses(profile: dict[str, Any]) -> int:
+    return int(profile["dbHits"]) + sum(_accesses(child) for child in profile.get("children", ()))
+
+
+async def test_writing_four_times_as_much_is_four_times_the_work(gateway: Gateway) -> None:
+    # and not sixteen times: thousands of modules would take minutes
+    work = {}
+    for count in (100, 400):
+        keys = [f"{count} {number}" for number in range(count)]
+        ends = itertools.pairwise(keys)
+        params = {"params": {}, "term": ""}
+        described = {
+            **DESCRIPTION,
+            "modules": [{"key": key, "kind": "gating", "cost": 0.0, **params} for key in keys],
+            "couplings": [{"kind": "gate_benefit", "from": a, "to": b, "delta": "gain", **params} for a, b in ends],
+            "weights": {},
+        }
+        done: list[Profiled] = []
+        transact = gateway.transact
+
+        async def profiled(inner: Any, done: list[Profiled] = done, transact: Any = transact) -> Any:
+            return await transact(lambda tx: inner(done.append(Profiled(tx)) or done[-1]))
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(gateway, "transact", profiled)
+            await coupling.upsert(gateway, str(count), described)
+            await coupling.upsert(gateway, str(count), {**described, "gamma": 1.0})
+        work[count] = sum(each.work for each in done)
+    assert work[400] < 6 * work[100]

@@ -95,6 +95,7 @@ async def test_a_graph_that_changed_meanwhile_is_not_expanded(services: Services
         ({"candidates": [Candidate(key="a", module={"kind": "landau"})]}, "BAD_KEY"),
         ({"candidates": [Candidate(key="z", module={"kind": "lindau"})]}, "UNKNOWN_KIND"),
         ({"keep": 3}, "BAD_CONFIG"),
+        ({"candidates": [DEEP, DEEP]}, "BAD_KEY"),
         ({"gamma": -1.0}, "BAD_PARAMETER"),
     ],
 )

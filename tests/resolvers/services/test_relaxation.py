@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from neo4j.exceptions import ClientError
 
-from graph.errors import Conflict, GraphError, NotFound
+from graph.errors import Conflict, GraphError, NotFound, Outage
 from graph.queries import coupling, gates, relaxation, runs
 from graph.queries.leases import LeaseLost
 from graph.queries.runs import RunRow
@@ -134,6 +133,18 @@ async def test_a_second_attempt_writes_the_same_and_a_lost_lease_writes_nothing(
     assert await relaxation.steps_of(services.gateway, other.uid, limit=10) == []
 
 
+async def test_a_second_attempt_undoes_nothing_that_came_after_the_first(services: Services) -> None:
+    await coupling.upsert(services.gateway, "g", normal(GRAPH))
+    row, task = await leased(services, RelaxationRequest(graph="g", write_back=True))
+    await service.execute(services, row, task)  # and its worker is lost before it can say so
+    await services.gateway.write("MATCH (p:OrderParameter {key: 'a'}) SET p.eta = 0.9, p.eta_source = 'somebody'")
+    await coupling.upsert(services.gateway, "g", normal({**GRAPH, "gamma": 0.1}))
+    await service.execute(services, row, task)
+    assert (await coupling.drawn(services.gateway, "g")).eta["a"] == 0.9
+    (moved,) = await services.gateway.read("MATCH (e:ModuleEvent {event: 'MOVED'}) RETURN count(e) AS n")
+    assert moved == {"n": 2}
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -144,6 +155,12 @@ async def test_a_second_attempt_writes_the_same_and_a_lost_lease_writes_nothing(
         ({"settings": {"steps": 2.5}}, "BAD_SETTING"),
         ({"settings": {"line_search": 1}}, "BAD_SETTING"),
         ({"settings": {"steps": 10**9}}, "TOO_LARGE"),
+        ({"settings": {"steps": 10**6}}, "TOO_LARGE"),
+        ({"settings": {"step_size": 10**400}}, "BAD_SETTING"),
+        ({"settings": [1]}, "BAD_INPUT"),
+        ({"settings": "newton"}, "BAD_INPUT"),
+        ({"start": [0.5, 0.5]}, "BAD_INPUT"),
+        ({"start": "ab"}, "BAD_INPUT"),
         ({"settings": {"homotopy_steps": 5, "homotopy_terms": [["coup:none", 0.1]]}}, "UNKNOWN_TERM"),
         ({"start": {"z": 0.5}}, "BAD_KEY"),
         ({"start": {"a": 1.5}}, "BAD_STATE"),
@@ -271,12 +288,12 @@ async def test_a_transaction_that_is_ended_midway_leaves_nothing(services: Servi
     async def work() -> None:
         await service.execute(services, row, task)
 
-    for statements, (end, error) in enumerate([(killed, ConnectionAbortedError)] * 9 + [(terminated, ClientError)]):
+    for statements, (end, error) in enumerate([(killed, ConnectionAbortedError)] * 12 + [(terminated, Outage)]):
         with pytest.raises(error):
-            await attempt(services.gateway, min(statements, 8), end, work)
+            await attempt(services.gateway, min(statements, 11), end, work)
         assert (await services.gateway.read(COUNT))[0] == NOTHING, statements
         assert (await coupling.drawn(services.gateway, "g")).eta == {}
-    await attempt(services.gateway, 9, killed, work)  # it has no more than nine
+    await attempt(services.gateway, 12, killed, work)  # it has no more than twelve
     found = (await services.gateway.read(COUNT))[0]
     assert found["steps"] > 2
     assert (found["gates"], found["at"], found["moved"]) == (2, 2, 2)

@@ -55,7 +55,11 @@ def test_a_table_holds_what_the_trail_held(tmp_path: Path) -> None:
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
     path.write_text("step,energy:x\n0,1\n")
-    for wrong in (path, tmp_path / "none.csv"):
+    cut = tmp_path / "cut.csv"
+    cut.write_text("step,energy,energy:x,grad_norm:x\n0,1,1,1\n1,2\n")
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\x00\xff\n")
+    for wrong in (path, cut, binary, tmp_path, tmp_path / "none.csv"):
         with pytest.raises(FieldError, match="coord export") as refused:
             read_table(wrong)
         assert refused.value.code == "BAD_TABLE"
