@@ -140,7 +140,8 @@ class _Reading:
         if rule in BASELINES:
             return {"baseline": rule}
         if rule in _COMPARISONS:
-            return {"comparator": _COMPARISONS[rule], "threshold": said[0]}
+            # the metric, where it stands within, comes first
+            return self._merged([*said[:-1], {"comparator": _COMPARISONS[rule], "threshold": said[-1]}])
         if rule in _PERTURBATIONS:
             return {"perturbation": self._perturbation(_PERTURBATIONS[rule], float(said[0]))}
         if rule in _GAINS:
@@ -191,11 +192,20 @@ class _Reading:
     def _never_lets_rise(self, metric: Said, value: float) -> Said:
         return {**metric, "comparator": "<=", "threshold": value}
 
-    def _conserves(self, value: float) -> Said:
-        return {"metric": "closure", "comparator": "<=", "threshold": value}
+    def _conserves(self, value: float, model: Said | None = None) -> Said:
+        return {**(model or {}), "metric": "closure", "comparator": "<=", "threshold": value}
 
     def _keeps_total(self, value: float) -> Said:
         return {"metric": "total_error", "comparator": "<=", "threshold": value}
+
+    def _neither(self, metric: Said, value: float) -> Said:
+        raise self.unclear(f"Above or below {value:g}?", [f"at least {value:g}", f"at most {value:g}"])
+
+    def _higher_than(self, metric: Said, rival: Said) -> Said:
+        return {**metric, "versus": rival["baseline"], "comparator": ">", "threshold": 0.0}
+
+    def _lower_than(self, metric: Said, rival: Said) -> Said:
+        return {**metric, "versus": rival["baseline"], "comparator": "<", "threshold": 0.0}
 
     def _margin(self, bound: Said | float) -> Said:
         return bound if isinstance(bound, dict) else {"comparator": ">=", "threshold": bound}
