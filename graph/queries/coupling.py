@@ -19,12 +19,18 @@ from graph.identity import coupling_graph_uid, order_parameter_uid
 from graph.queries import module_events
 from graph.queries.drawing import READ, Drawn, as_read, of_row
 
+KNOWN = 10
+"""Names of coupling graphs that a message has at most."""
+
 
 async def drawn(gateway: Gateway, name: str) -> Drawn:
     """The coupling graph of this name; raises NotFound, and GraphError where a benefit has two values."""
     rows = await gateway.read(READ, name=name)
     if not rows:
-        raise NotFound("CouplingGraph", name, next_step="Draw it, or write it by upsertCouplingGraph.")
+        known = await names(gateway, limit=KNOWN + 1)
+        there = ", ".join([*known[:KNOWN], *(["…"] if len(known) > KNOWN else [])]) or "none yet"
+        step = f"Draw it, or write it by upsertCouplingGraph; there is {there}."
+        raise NotFound("CouplingGraph", name, by="name", next_step=step)
     return of_row(rows[0])
 
 
