@@ -7,6 +7,7 @@ from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nvp.coordinator.experiments.finding import Effect, Finding
 from nvp.pictures.style import BLACK, BLUE, GRAY, SMALL, figure, quiet, titled
@@ -14,6 +15,8 @@ from nvp.pictures.style import BLACK, BLUE, GRAY, SMALL, figure, quiet, titled
 _ROW = 0.34
 # letters of a label, beyond which it is broken
 _WIDTH = 46
+ROUNDING = 1e-3
+"""Share of their size by which numbers must differ to be drawn apart."""
 
 
 def rows_figure(
@@ -54,7 +57,8 @@ def finding_figure(found: Finding) -> Figure:
         compared.setdefault(quantity if colon else "effects", []).append((what or quantity, effect))
     panels = [(name, rows, True) for name, rows in compared.items()]
     panels += [(name, rows, False) for name, rows in quantities.items()]
-    return rows_figure(panels, title=found.verdict, subtitle=found.hypothesis)
+    title = "undecided" if found.verdict == "null" else found.verdict
+    return rows_figure(panels, title=title, subtitle=found.hypothesis)
 
 
 def _panel(axes: Axes, rows: Sequence[tuple[str, Effect]], *, compared: bool) -> None:
@@ -68,4 +72,15 @@ def _panel(axes: Axes, rows: Sequence[tuple[str, Effect]], *, compared: bool) ->
     axes.set_ylim(len(rows) - 0.4, -0.6)
     quiet(axes)
     axes.tick_params(axis="y", length=0)
-    axes.ticklabel_format(axis="x", useOffset=False)
+    _readable(axes)
+
+
+def _readable(axes: Axes) -> None:
+    """Few numbers along x, and no difference drawn large that is but of rounding."""
+    low, high = axes.get_xlim()
+    least = ROUNDING * max(abs(low), abs(high))
+    if high - low < least:
+        middle = (low + high) / 2
+        axes.set_xlim(middle - least / 2, middle + least / 2)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.ticklabel_format(axis="x", useOffset=False, scilimits=(-4, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nvp.coordinator.experiments.finding import Effect, Finding
 from nvp.pictures.experiments import effects, maps, percolation
@@ -24,15 +25,25 @@ def test_each_quantity_has_a_panel_and_each_effect_its_interval() -> None:
         ],
         arms={"with": [effect("eta", 1.0, (0.5, 1.5))], "without": [effect("eta", 2.0, (1.5, 2.5))]},
     )
-    first, apart, second = effects.finding_figure(found).axes
+    made = effects.finding_figure(found)
+    first, apart, second = made.axes
     # the line at 0, an interval, and two points
     assert [len(line.get_xdata()) for line in first.get_lines()] == [2, 2, 1, 1]  # type: ignore[arg-type]
     assert list(first.get_lines()[1].get_xdata()) == [-1.0, 2.0]  # type: ignore[arg-type]
+    assert made.texts[0].get_text() == "undecided"
     # of another scale, in a panel of its own
     assert apart.get_title(loc="left") == "steps saved"
     assert [label.get_text() for label in apart.get_yticklabels()] == ["one way"]
     assert [label.get_text() for label in second.get_yticklabels()] == ["with", "without"]
     assert second.get_title(loc="left") == "eta"
+
+
+def test_differences_of_rounding_are_not_drawn_large() -> None:
+    found = Finding(hypothesis="", verdict="null", reading="", effects=[effect("gain", 0.5, None)])
+    found.arms["with"] = [effect("eta", 1.0, (1 - 1e-12, 1.0)), effect("far", 1.0, (0.9, 1.1))]
+    _, alike, apart = (axes.get_xlim() for axes in effects.finding_figure(found).axes)
+    assert alike[1] - alike[0] == pytest.approx(effects.ROUNDING)
+    assert 0.2 < apart[1] - apart[0] < 0.3
 
 
 def test_maps_have_weights_upwards_and_costs_to_the_right() -> None:
