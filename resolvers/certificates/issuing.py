@@ -7,6 +7,7 @@ signs again, behind that one.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -244,9 +245,14 @@ def _row(signed: Signed) -> NewCertificate:
 
 
 def _budget(known: Provenance) -> Budget | None:
-    """What the run was allowed, as it was asked for; None where nobody set a limit."""
+    """What the run was allowed, as it was asked for: 500J, 2kJ or 90s; None where nobody set a limit."""
     asked = known.run.config.get("compute_budget")
-    return None if asked is None else Budget(**asked)
+    if asked is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k?)(J|s)", str(asked))
+    if match is None or (match[2] and match[3] == "s"):
+        raise missing(known.run.uid, f"a budget in J, kJ or s, but {asked!r}")
+    return Budget(amount=float(match[1]) * (1000.0 if match[2] else 1.0), unit="J" if match[3] == "J" else "s")
 
 
 def _cited(things: Iterable[Thing]) -> tuple[Cited, ...]:

@@ -118,6 +118,49 @@ async def test_which_runs_cannot_have_one(gateway: Gateway) -> None:
     assert await certificates.chain(gateway) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [("13J", None), ("0.0125kJ", None), ("90s", None), ("12J", "BUDGET_EXCEEDED"), ("0.012kJ", "BUDGET_EXCEEDED"),
+     ("0s", "BUDGET_EXCEEDED"), ("13", "ACCOUNTING_MISSING"),
+     ("13ks", "ACCOUNTING_MISSING"), ("-1J", "ACCOUNTING_MISSING")],
+)  # fmt: skip
+async def test_a_budget_is_kept(asked: str, refused: str | None, gateway: Gateway) -> None:
+    lease = (await builders.started(gateway, config={"compute_budget": asked})).lease
+    run = await ended(gateway, lease, **SPENT)
+    if refused is None:
+        budget = (await issue(gateway, run, KEY))[0].statement.accounting.budget
+        assert budget is not None
+        assert (budget.amount, budget.unit) in [(13.0, "J"), (12.5, "J"), (90.0, "s")]
+    else:
+        with pytest.raises(Refused) as caught:
+            await issue(gateway, run, KEY)
+        assert caught.value.code == refused
+
+
+OUTCOMES = {
+    "epoch": "CREATE (r)-[:EPOCH]->(:Epoch {uid: 'e', epoch: 1, step: 3, val_loss: 0.5})",
+    "step": "CREATE (:RelaxationStep {uid: 's', run: r.uid, index: 0, energy: 1.5, eta: [0.5]})",
+    "point": "CREATE (:SweepPoint {uid: 'p', run: r.uid, index: 0, energy: 1.5, at: [0.0]})",
+    "candidate": "CREATE (r)-[:WEIGHS]->(:ExpansionCandidate {uid: 'c', index: 0, energy_after: 1.5})",
+    "gate": "CREATE (r)-[:DECIDED]->(:GateEvent {uid: 'g', key: 'k', eta: 0.5})",
+    "run": "SET r.energy = 1.5",
+}
+
+
+@pytest.mark.parametrize("what", OUTCOMES)
+async def test_what_a_run_knows_of_its_end_is_covered(what: str, gateway: Gateway) -> None:
+    run = await plain(gateway)
+    await gateway.write("MATCH (r:Run {uid: $run}) " + OUTCOMES[what], run=run)  # type: ignore[arg-type]
+    said = (await issue(gateway, run, KEY))[0].statement
+    assert [(cited.label, cited.uid, cited.role) for cited in said.outputs] == [("Run", run, "outcome")]
+    assert await found(gateway) == []
+    await gateway.write(
+        "MATCH (n) WHERE n:Epoch OR n:RelaxationStep OR n:SweepPoint OR n:ExpansionCandidate OR n:GateEvent "
+        "OR n.energy IS NOT NULL SET n.energy = 2.5, n.val_loss = 0.25, n.energy_after = 2.5, n.eta = 0.75"
+    )
+    assert {each.code for each in await found(gateway)} == {"CHANGED_SINCE"}
+
+
 async def test_an_ace_run_brings_hypothesis_stages_and_votes(gateway: Gateway) -> None:
     run = await plain(gateway)
     await gateway.write(
