@@ -49,9 +49,11 @@ def test_a_missed_check_is_exit_code_one_and_a_bad_setting_two(capsys: pytest.Ca
     assert "b > 0" in capsys.readouterr().err
 
 
-def test_effects_are_drawn_where_there_is_no_other_picture(tmp_path: Path) -> None:
+def test_effects_are_drawn_where_there_is_no_other_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "percolation.png"
     assert called("percolation", "--quick", "--plot", str(picture)) == 0
+    # nobody shall take a run of seconds for a finding
+    assert "its figures and verdict mean little" in capsys.readouterr().out.splitlines()[0]
     with Image.open(picture) as drawn:
         assert drawn.width > 600
 
