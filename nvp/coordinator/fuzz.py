@@ -1,7 +1,8 @@
 """Random graphs, relaxed by every solver: does the energy ever rise, is what is returned ever worse than the start?
 
-The judge is not the driver: states along each trail are evaluated anew, and the start and the returned state are
-compared by the plain loop of `reference`.
+The judge is not the driver: both ends of each step are evaluated anew, under the objective that the step was judged by
+(its share of the couplings, its weights), and the start and the returned state are compared by the plain loop of
+`reference`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from jax import Array
 from nvp.coordinator.batch import split, stack
 from nvp.coordinator.config import MODES, RelaxConfig
 from nvp.coordinator.descent import Status, descend
-from nvp.coordinator.energy import energy, precision, weighed
+from nvp.coordinator.energy import energy, precision, scaled_couplings, weighed
 from nvp.coordinator.problem import Problem, build
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.relax import layout
 from nvp.coordinator.scenarios import random_graph
+from nvp.coordinator.trail import Trail
 
 COUNT = 8
 """Modules of each graph."""
@@ -79,15 +81,11 @@ def _relax_all(config: RelaxConfig, runs: int, rng: np.random.Generator) -> dict
     empty = problems.pairs.i.shape[-1]
     starts = np.clip(rng.uniform(-0.3, 1.3, (runs, COUNT)), 0, 1)
     keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), runs)
-    state, energies = _descend_all(
-        problems, stack(tables, empty=empty), jnp.asarray(starts), problems.weights, keys, config=config
+    state, rises = jax.device_get(
+        _descend_all(problems, stack(tables, empty=empty), jnp.asarray(starts), problems.weights, keys, config=config)
     )
-    state, energies = jax.device_get((state, energies))
     taken = np.arange(1, STEPS + 1) <= state.step[:, None]
-    # F of the graph may rise where steps are judged by another objective
-    judged = taken & (not config.auto_balance) & (state.trail.scale[:, 1:] >= 1) & (state.trail.scale[:, :-1] >= 1)
-    judged[:, 0] = taken[:, 0] & (state.trail.scale[:, 1] >= 1)
-    rise = np.where(judged & (not config.stochastic), np.diff(energies, axis=1), -np.inf)
+    rise = np.where(taken & (not config.stochastic), rises, -np.inf)
     before = np.array([reference_energy(*pair)[0] for pair in zip(graphs, starts, strict=True)])
     after = np.array([reference_energy(*pair)[0] for pair in zip(graphs, state.best_eta, strict=True)])
     inside = (state.best_eta >= 0) & (state.best_eta <= 1) & np.isfinite(state.best_eta)
@@ -101,12 +99,17 @@ def _relax_all(config: RelaxConfig, runs: int, rng: np.random.Generator) -> dict
 
 @partial(jax.jit, static_argnames=("config",))
 def _descend_all(problems, tables, starts, weights, keys, *, config):  # type: ignore[no-untyped-def]
-    """End states, and F of every state along the trails."""
+    """End states, and what each step along the trails raises its own objective by."""
     state, _ = jax.vmap(partial(descend, config=config))(problems, tables, starts, weights, keys)
 
-    def along(problem: Problem, weights: Array, states: Array) -> Array:
-        full = weighed(problem, weights)
-        energies: Array = jax.lax.map(lambda eta: energy(full, eta), states)
-        return energies
+    def along(problem: Problem, weights: Array, trail: Trail) -> Array:
+        def rise(step: tuple[Array, Array, Array, Array]) -> Array:
+            before, after, scale, given = step
+            own = scaled_couplings(weighed(problem, given), scale)
+            return energy(own, after) - energy(own, before)
 
-    return state, jax.vmap(along)(problems, weights, state.trail.states)
+        given = trail.weights[1:] if trail.weights.size else jnp.broadcast_to(weights, (STEPS, len(weights)))
+        rises: Array = jax.lax.map(rise, (trail.states[:-1], trail.states[1:], trail.scale[1:], given))
+        return rises
+
+    return state, jax.vmap(along)(problems, weights, state.trail)

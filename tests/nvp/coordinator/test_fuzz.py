@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from nvp.coordinator import fuzz as module
@@ -27,3 +28,15 @@ def test_newton_never_makes_it_worse(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "reference_energy", dishonest)
     assert fuzz(6, ["newton"], 0)["worse_than_start"] == 6
+    # told that the last step of each run went uphill, it must find that step, and none beyond the last
+    monkeypatch.undo()
+    relaxed = module._descend_all
+
+    for late, expected in ((0, 6), (1, 0)):
+
+        def uphill(*arrays, late=late, **settings):  # type: ignore[no-untyped-def]
+            state, rises = relaxed(*arrays, **settings)
+            return state, np.where(np.arange(1, module.STEPS + 1) >= np.asarray(state.step)[:, None] + late, 1.0, rises)
+
+        monkeypatch.setattr(module, "_descend_all", uphill)
+        assert fuzz(6, ["newton"], 0)["rises"] == expected
