@@ -135,6 +135,10 @@ def test_signed_fields_are_shifted_to_the_total() -> None:
     assert project(np.zeros(SHAPE), 64.0, signed=False).sum() == pytest.approx(64)
 
 
+def test_energies_are_scaled_to_the_total_and_stay_energies() -> None:
+    np.testing.assert_allclose(project(np.array([[[0.0], [4.0]]]), 2.0, signed=False), [[[0.0], [2.0]]])
+
+
 def test_quorums() -> None:
     assert [quorum_of(n) for n in (1, 2, 3, 4, 5, 6, 7)] == [1, 2, 2, 3, 4, 4, 5]
 
