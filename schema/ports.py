@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 from strawberry.types import Info as StrawberryInfo
 
 if TYPE_CHECKING:
+    from schema.certificates import Certificate
     from schema.connection import Connection
     from schema.coordination import ModuleEvent
     from schema.expansion import ExpansionCandidate, ExpansionOutcome
@@ -86,6 +87,7 @@ SEQUENCE_RUN: Relation[Run] = Relation("sequence_run")
 PARTS_OF_SPLIT: Relation[Part] = Relation("parts_of_split")
 # from a run
 INPUTS: Relation[Use] = Relation("inputs")
+CERTIFICATE_OF_RUN: Relation[Certificate] = Relation("certificate_of_run")
 EPOCHS: Relation[Epoch] = Relation("epochs")
 SEQUENCES_OF_RUN: Relation[Sequence] = Relation("sequences_of_run")
 MODELS_OF_RUN: Relation[Model] = Relation("models_of_run")

@@ -10,6 +10,7 @@ from strawberry import relay
 from strawberry.scalars import JSON
 
 from schema import ports
+from schema.certificates import Certificate
 from schema.connection import DEFAULT_PAGE, MAX_PAGE, page_size
 from schema.described import described
 from schema.enums import RunKind, RunState
@@ -65,6 +66,11 @@ class Run(Identified):
     @described("What it works on.")
     async def inputs(self, info: Info, first: int = DEFAULT_PAGE) -> list[Use]:
         return await info.context.catalog.related(ports.INPUTS, self.uid, page_size(first))
+
+    @described("What was attested of it; null until `fieldgraph certificate issue` has.")
+    async def certificate(self, info: Info) -> Certificate | None:
+        found = await info.context.catalog.related(ports.CERTIFICATE_OF_RUN, self.uid)
+        return found[0] if found else None
 
 
 @strawberry.type(description="Simulates sequences of a domain.")

@@ -124,6 +124,7 @@ RELATIONS: Mapping[str, LiteralString] = {
         "link.role, coalesce(node.uid, node.name)",
         "{role: link.role, key: coalesce(node.uid, node.name), labels: labels(node)}",
     ),
+    "certificate_of_run": _related("(node:Certificate {run: key})", "node.uid", as_.CERTIFICATE),
     "epochs": _related(_RUN + "-[:EPOCH]->(node:Epoch)", "node.epoch", as_.EPOCH),
     "sequences_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Sequence)", "node.uid", as_.SEQUENCE),
     "models_of_run": _related(_RUN + "<-[:WAS_GENERATED_BY]-(node:Model)", "node.uid", as_.MODEL),

@@ -34,6 +34,9 @@ MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.
 CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch, .sha256, .val_fidelity, .removed_at,
   .metrics_json, .created_at}"""
 
+CERTIFICATE: LiteralString = """node {.uid, .number, .digest, .previous_digest, .signature, .public_key,
+  statement: node.canonical_json, .energy_joules, .energy_source, .issued_at}"""
+
 EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fidelity, .learning_rate,
   .samples_per_second, .seconds, .metrics_json, .recorded_at}"""
 

@@ -10,6 +10,7 @@ import strawberry
 
 from graph.queries import leaks
 from graph.queries.run_rows import RunRow
+from schema.certificates import Certificate
 from schema.coordination import ModuleEvent
 from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind
 from schema.expansion import ExpansionCandidate, ExpansionOutcome
@@ -118,6 +119,7 @@ RELATIONS: Mapping[str, Present] = {
     "inputs": use,
     "epochs": plain(Epoch),
     "sequences_of_run": sequence,
+    "certificate_of_run": plain(Certificate),
     "models_of_run": plain(Model),
     "checkpoints_of_run": plain(Checkpoint),
     "predictions_of_run": prediction,
