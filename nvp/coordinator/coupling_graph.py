@@ -153,7 +153,7 @@ def _check(kind: str, params: Mapping[str, Any], kinds: Mapping[str, Mapping[str
         require_polynomial(given["coefficients"], given["basis"], normalized=given["normalized"], largest=LARGEST)
     if kind == "landau" and not params.get("b", 1.0) > 0:
         raise FieldError("BAD_PARAMETER", f"expected b > 0, got {params['b']} of {name}.", next_step="Give it a wall.")
-    if 0 < params.get("power", 1.0) < 1:
+    if params.get("power", 1.0) < 1:  # at 0 the energy would jump
         raise FieldError("BAD_PARAMETER", f"expected power >= 1, got {params['power']} of {name}.", next_step="Use 1.")
     if not 0 <= params.get("target", 0.0) <= 1 and kind != "redemption":
         raise FieldError(

@@ -35,9 +35,12 @@ TWO = [Module("landau"), Module("gating")]
         ("BAD_PARAMETER", {"modules": [Module("gating", {"alpha": 0.1})]}),
         ("BAD_PARAMETER", {"modules": [Module("hypothesis", {"target": 1.1})]}),
         ("BAD_PARAMETER", {"modules": TWO, "couplings": [Coupling("quadratic", 0, 1, {"weight": -1.0})]}),
-        (
-            "BAD_PARAMETER",
-            {"modules": TWO, "couplings": [Coupling("damped_gate_benefit", 1, 0, {"power": 0.5}, delta="d")]},
+        *(
+            (
+                "BAD_PARAMETER",
+                {"modules": TWO, "couplings": [Coupling("damped_gate_benefit", 1, 0, {"power": power}, delta="d")]},
+            )
+            for power in (0.0, 0.5)
         ),
         ("BAD_PARAMETER", {"modules": TWO, "weights": {"local:landau": -1.0}}),
         ("BAD_PARAMETER", {"modules": TWO, "gamma": -1.0}),

@@ -78,6 +78,30 @@ def test_what_is_no_grid_is_told(path: str, values: tuple[float, ...], code: str
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("modules.z.net", "(modules.a.1, modules.b)"),
+        ("start.c", "(start.a.1, start.b)"),
+        ("deltas.e", "(deltas.d)"),
+        ("couplings.a.1>c.weight", "(couplings.a.1>b, couplings.b>a.1)"),
+        ("tau", "(weights, deltas, modules, couplings, start, gamma)"),
+    ],
+)
+def test_who_mistypes_a_key_is_told_those_that_are_there(path: str, there: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        points(DESCRIPTION, START, [Axis(path=path, values=(0.5,))])
+    assert there in str(caught.value)
+
+
+def test_of_many_keys_a_message_has_some() -> None:
+    many = normal({"modules": [{"key": f"m{number:02}", "kind": "gating"} for number in range(11)]})
+    with pytest.raises(FieldError, match=r"modules\.m09, …\)"):
+        points(many, {}, [Axis(path="modules.z.net", values=(0.5,))])
+    with pytest.raises(FieldError, match="no deltas"):
+        points(many, {}, [Axis(path="deltas.z", values=(0.5,))])
+
+
 def test_an_axis_is_named_once() -> None:
     with pytest.raises(FieldError, match="another number"):
         points(DESCRIPTION, START, [Axis(path="gamma", values=(1.0,))] * 2)
@@ -88,11 +112,12 @@ def test_an_axis_is_named_once() -> None:
         points(DESCRIPTION, {f"{n}": 0.5 for n in range(17)}, many)
 
 
-def test_what_is_wrong_between_the_least_and_the_largest_is_told() -> None:
+def test_one_value_of_an_axis_that_is_wrong_is_told() -> None:
     damped = {"kind": "damped_gate_benefit", "from": "a.1", "to": "b", "delta": "d"}
     steep = normal({**DESCRIPTION, "couplings": [damped]})
-    with pytest.raises(FieldError, match=r"power >= 1, got 0\.5"):
-        require_points(steep, START, [Axis(path="couplings.a.1>b.power", values=(2.0, 0.5, 0.0))])
+    for wrong in (0.5, 0.0):
+        with pytest.raises(FieldError, match=rf"power >= 1, got {wrong}"):
+            require_points(steep, START, [Axis(path="couplings.a.1>b.power", values=(2.0, wrong, 1.0))])
 
 
 def test_a_part_of_a_grid_is_that_part_of_the_whole() -> None:
