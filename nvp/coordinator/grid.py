@@ -22,6 +22,8 @@ from nvp.errors import FieldError
 
 _GROUPS = ("weights", "deltas", "modules", "couplings", "start", "gamma")
 MOST_AXES = 16
+MOST_NAMED = 10
+"""Keys that a message has at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def _set(description: dict[str, Any], start: dict[str, float], path: str, value:
                 return {**description, "couplings": _with(description["couplings"], hit, parameter, value)}
     raise FieldError(
         "BAD_GRID",
-        f"expected the path of a number of the graph ({', '.join(_GROUPS)}), got {path!r}.",
+        f"expected the path of a number of the graph ({_there(description, start, group)}), got {path!r}.",
         next_step="Write it as weights.TERM, deltas.KEY, start.KEY, modules.KEY.PARAM or couplings.FROM>TO.PARAM.",
     )
 
@@ -128,3 +130,17 @@ def _with(items: Sequence[Mapping[str, Any]], hit: Sequence[bool], parameter: st
         {**each, "params": {**each["params"], parameter: value}} if chosen else each
         for each, chosen in zip(items, hit, strict=True)
     ]
+
+
+def _there(description: Mapping[str, Any], start: Mapping[str, float], group: str) -> str:
+    """What a path of this group may begin with; where there is no such group, the groups."""
+    keys = {
+        "deltas": list(description["deltas"]),
+        "start": list(start),
+        "modules": [each["key"] for each in description["modules"]],
+        "couplings": [f"{each['from']}>{each['to']}" for each in description["couplings"]],
+    }
+    if group not in keys:
+        return ", ".join(_GROUPS)
+    named = [f"{group}.{key}" for key in keys[group][:MOST_NAMED]]
+    return ", ".join(named + ["…"] * (len(keys[group]) > MOST_NAMED)) or f"no {group}"

@@ -99,10 +99,11 @@ def read_table(path: Path) -> TermTrail:
             norms=[[float(row[f"{GRADIENT}{name}"]) for name in terms] for row in rows],
         )
     except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
+        wrong = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise FieldError(
             "BAD_TABLE",
-            f"expected {path} as `fieldgraph coord export` writes it, got {type(error).__name__}: {error}.",
-            next_step="Export it again.",
+            f"expected {path} as `fieldgraph coord export` writes it, got: {wrong}.",
+            next_step=f"Write it by `fieldgraph coord export RUN --csv {path}`.",
         ) from error
 
 

@@ -63,5 +63,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         with pytest.raises(FieldError, match="coord export") as refused:
             read_table(wrong)
         assert refused.value.code == "BAD_TABLE"
+    with pytest.raises(FieldError, match=r"got: No such file or directory\. Write it by"):
+        read_table(tmp_path / "nowhere.csv")
     with pytest.raises(FieldError, match="write"):
         write_table(path / "under a file.csv", [{"a": 1}])
