@@ -47,6 +47,7 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "bases": settings.BasesConfig,
     "adapters": settings.AdaptersConfig,
     "energy-wars": settings.EnergyWarsConfig,
+    "escape": settings.EscapeConfig,
 }
 
 # options that all experiments have beside their settings

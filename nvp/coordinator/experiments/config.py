@@ -315,3 +315,25 @@ class BasesConfig(ExperimentConfig):
     noise: float = setting(0.1, "Standard deviation of what lies on each.", least=0)
     steps: int = setting(15, "Most steps of a relaxation.", least=1)
     fit_steps: int = setting(200, "Steps of descent on the coefficients.", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscapeConfig(ExperimentConfig):
+    """Does noise along the level set leave shallow minima more often than other noise?
+
+    Example: fieldgraph coord escape --noise 0.2 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 4, "steps": 20}
+
+    trials: int = setting(200, "Rugged graphs, each with a start of its own.", least=2)
+    count: int = setting(8, "Modules of a graph.", least=2)
+    steps: int = setting(200, "Evaluations of F and its gradient, the same for every arm.", least=1)
+    noise: float = setting(0.3, "Length of the first noise in η; it decays by 1 % per step.", least=0)
+    temperature: float = setting(0.1, "T of the Langevin walk's e^(−F/T); above 0.")
+    langevin_step: float = setting(0.1, "Of the Langevin walk, in logits; above 0.")
+
+    def __post_init__(self) -> None:
+        ExperimentConfig.__post_init__(self)
+        if not (self.temperature > 0 and self.langevin_step > 0):
+            raise refused("temperature and langevin_step > 0", (self.temperature, self.langevin_step))
