@@ -159,15 +159,15 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
 
 
 def test_errors_are_compared_at_equal_coverage() -> None:
-    # the single member is wrong twice, and doubts one of these most of all
+    # the single member is wrong twice, where it is surest; it would be silent on the last
     found = error_reduction(
         accepted=np.array([True, True, True, False]),
         wrong=np.array([False, False, False, True]),
-        single_wrong=np.array([True, False, False, True]),
+        single_wrong=np.array([True, True, False, False]),
         single_doubt=np.array([0.1, 0.2, 0.3, 0.9]),
     )
     assert (found.n, found.abstention, found.ensemble) == (4, 0.25, 0.0)
-    assert found.single == pytest.approx(1 / 3)
+    assert found.single == pytest.approx(2 / 3)
     assert (found.single_always, found.reduction) == (0.5, 1.0)
 
 
