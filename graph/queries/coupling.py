@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
 
-from graph.errors import Conflict, NotFound
+from graph.errors import Conflict, GraphError, NotFound
 from graph.gateway import Gateway
 from graph.identity import coupling_graph_uid, order_parameter_uid
 from graph.queries import module_events
@@ -21,6 +21,8 @@ from graph.queries.drawing import READ, Drawn, as_read, of_row
 
 KNOWN = 10
 """Names of coupling graphs that a message has at most."""
+
+LONGEST_NAME = 200
 
 
 async def drawn(gateway: Gateway, name: str) -> Drawn:
@@ -57,8 +59,10 @@ async def upsert(
 ) -> Drawn:
     """Make the graph what the (normal) description says; order parameters that stay keep their η and what they measure.
 
-    Raises Conflict where `expected_version` is not the graph's (0 for one that is not there yet).
+    Raises Conflict where `expected_version` is not the graph's (0 for one that is not there yet), and GraphError where
+    the name is none.
     """
+    require_name(name)
 
     async def work(tx: AsyncManagedTransaction) -> Drawn:
         locked = await (await tx.run(LOCK, name=name, uid=coupling_graph_uid(name), title=title)).single(strict=True)
@@ -75,6 +79,17 @@ async def upsert(
         return of_row((await (await tx.run(READ, name=name)).single(strict=True)).data())
 
     return await gateway.transact(work)
+
+
+def require_name(name: str) -> None:
+    """Refuse a name that no index holds or no line of text shows."""
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name.strip()):
+        shown = repr(name[:LONGEST_NAME]) + ("…" if len(name) > LONGEST_NAME else "")
+        raise GraphError(
+            "BAD_NAME",
+            f"expected a name of 1 to {LONGEST_NAME} printable characters for a coupling graph, got {shown}.",
+            next_step="Name it otherwise.",
+        )
 
 
 async def require_unchanged(tx: AsyncManagedTransaction, name: str, digest: str) -> Drawn:

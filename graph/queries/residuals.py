@@ -57,6 +57,7 @@ async def draw(
     title: str,
 ) -> drawing.Drawn:
     """Write a graph whose order parameters measure snapshots: (key, uid of the snapshot, η as measured)."""
+    coupling.require_name(name)
     rows = [{"key": key, "snapshot": snapshot, "eta": eta} for key, snapshot, eta in measured]
 
     async def work(tx: AsyncManagedTransaction) -> drawing.Drawn:

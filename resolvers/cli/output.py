@@ -28,6 +28,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (GraphError, FieldError) as error:
         fail(error)
+    except UnicodeEncodeError as error:  # of an argument: what is read from files and the graph is text
+        got = ascii(error.object)
+        fail(GraphError("BAD_TEXT", f"expected text in UTF-8, got {got}.", next_step="Correct the argument."))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

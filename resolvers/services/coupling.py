@@ -227,6 +227,10 @@ async def submit(
     `once`: a run of the same content is returned instead of a new one. A client's key stands for one request, whatever
     has become of the graph since: the same request again is the same run, another one raises Conflict.
     """
+    if not abs(seed) < 2**63:  # what Neo4j holds
+        raise FieldError(
+            "BAD_SEED", f"expected a seed below {2**63}, got {shown(seed)}.", next_step="Use a smaller one."
+        )
     whole: dict[str, Any] = {**graph.copy, **config}
     key = digest([kind, whole, seed, code_version()]) if once else None
     if client_key is not None:

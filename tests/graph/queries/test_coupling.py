@@ -129,6 +129,15 @@ async def test_a_writer_that_is_cut_off_leaves_the_graph_as_it_was(gateway: Gate
     assert (await coupling.drawn(gateway, "g")).version == 2
 
 
+@pytest.mark.parametrize("name", ["", " ", "n" * 40_000, "two\nlines", "nu\0l", "\ud800", "\u202e"])
+async def test_a_name_that_cannot_be_shown_or_indexed_is_refused(gateway: Gateway, name: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        await coupling.upsert(gateway, name, DESCRIPTION)
+    assert caught.value.code == "BAD_NAME"
+    assert len(str(caught.value).encode()) < 400
+    assert (await coupling.upsert(gateway, "ein 'Name' → ü", DESCRIPTION)).version == 1
+
+
 async def test_a_refused_writer_leaves_nothing(gateway: Gateway) -> None:
     with pytest.raises(Conflict):
         await coupling.upsert(gateway, "new", DESCRIPTION, expected_version=3)

@@ -161,6 +161,7 @@ async def test_a_second_attempt_undoes_nothing_that_came_after_the_first(service
         ({"settings": "newton"}, "BAD_INPUT"),
         ({"start": [0.5, 0.5]}, "BAD_INPUT"),
         ({"start": "ab"}, "BAD_INPUT"),
+        ({"seed": 2**63}, "BAD_SEED"),
         ({"settings": {"homotopy_steps": 5, "homotopy_terms": [["coup:none", 0.1]]}}, "UNKNOWN_TERM"),
         ({"start": {"z": 0.5}}, "BAD_KEY"),
         ({"start": {"a": 1.5}}, "BAD_STATE"),
