@@ -29,6 +29,10 @@ def test_the_state_table(name: str) -> None:
     assert -1 <= float(found.rate) <= 1
     assert 0 <= float(found.epistemic) <= 1
     assert 0 <= float(found.aleatoric) <= 1
+    if state != STALLED:
+        drops = -np.diff(energies) / np.abs(np.diff(energies)).sum()
+        assert float(found.trend) == pytest.approx(np.polyfit(np.arange(5), drops, 1)[0], abs=1e-6)
+        assert float(found.variance) == pytest.approx(drops.var(), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", HISTORIES)
