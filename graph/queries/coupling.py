@@ -119,7 +119,17 @@ def with_additions(drawn: Drawn, additions: Mapping[str, Any]) -> dict[str, Any]
 async def write(
     tx: AsyncManagedTransaction, name: str, description: Mapping[str, Any], *, before: Drawn | None, source: str = "api"
 ) -> None:
-    """Make a graph that `tx` has locked what the (normal) description says; the modules' events say what changed."""
+    """Make a graph that `tx` has locked what the (normal) description says; the modules' events say what changed.
+
+    Raises Conflict where another graph holds one of its order parameters, which would change with this one.
+    """
+    shared = await (await tx.run(SHARED, name=name)).single()
+    if shared is not None:
+        raise Conflict(
+            "SHARED_MODULE",
+            f"expected order parameters of {name!r} alone, got {shared['key']!r}, which {shared['other']!r} has too.",
+            next_step="Draw one for each graph; both may measure the same.",
+        )
     uids = {each["key"]: order_parameter_uid(name, each["key"]) for each in description["modules"]}
     modules = {
         each["key"]: {
@@ -207,6 +217,12 @@ WITH g
 MATCH (g)-[:HAS_MODULE]->(p:OrderParameter)
 SET p.uid = $uids[p.key]
 RETURN DISTINCT g.uid AS uid
+"""
+
+SHARED: LiteralString = """
+MATCH (g:CouplingGraph {name: $name})-[:HAS_MODULE]->(p:OrderParameter)<-[:HAS_MODULE]-(other:CouplingGraph)
+WHERE other <> g
+RETURN p.key AS key, other.name AS other LIMIT 1
 """
 
 CLEAR: LiteralString = """

@@ -103,6 +103,17 @@ async def test_what_stays_keeps_its_state_and_what_it_measures(gateway: Gateway)
     assert again.description == DESCRIPTION
 
 
+async def test_what_another_graph_holds_too_is_not_written_over(gateway: Gateway) -> None:
+    await gateway.write(BY_HAND)
+    await gateway.write(
+        "MATCH (well:OrderParameter {key: 'well'}) CREATE (:CouplingGraph {name: 'other'})-[:HAS_MODULE]->(well)"
+    )
+    with pytest.raises(Conflict, match="got 'well', which 'other' has too"):
+        await coupling.upsert(gateway, "hand", {**DESCRIPTION, "modules": DESCRIPTION["modules"][:2], "couplings": []})
+    assert (await coupling.drawn(gateway, "other")).description["modules"][0]["key"] == "well"
+    assert (await coupling.drawn(gateway, "hand")).description == DESCRIPTION
+
+
 async def test_of_two_writers_who_read_the_same_one_is_refused(gateway: Gateway) -> None:
     await coupling.upsert(gateway, "g", DESCRIPTION)
     others = [{**DESCRIPTION, "gamma": gamma} for gamma in (1.0, 2.0)]
@@ -120,12 +131,12 @@ async def test_a_writer_that_is_cut_off_leaves_the_graph_as_it_was(gateway: Gate
     await coupling.upsert(gateway, "g", DESCRIPTION)
     before, told = await coupling.drawn(gateway, "g"), await events(gateway, "g")
     changed = {**DESCRIPTION, "modules": DESCRIPTION["modules"][:1], "couplings": [], "weights": {}, "gamma": 1.0}
-    for statements in range(11):  # lock, look, clear, whole, modules (2), couplings, benefits, events (2), look
+    for statements in range(12):  # lock, look, shared, clear, whole, modules (2), couplings, benefits, events (2), look
         with pytest.raises(ConnectionAbortedError):
             await attempt(gateway, statements, killed, lambda: coupling.upsert(gateway, "g", changed))
         assert await coupling.drawn(gateway, "g") == before
         assert await events(gateway, "g") == told
-    await attempt(gateway, 11, killed, lambda: coupling.upsert(gateway, "g", changed))
+    await attempt(gateway, 12, killed, lambda: coupling.upsert(gateway, "g", changed))
     assert (await coupling.drawn(gateway, "g")).version == 2
 
 
@@ -242,7 +253,7 @@ class Rows:
         return None
 
     async def single(self, *, strict: bool = False) -> Any:
-        return self._records[0]
+        return self._records[0] if self._records else None
 
     async def __aiter__(self) -> Any:
         for record in self._records:
