@@ -10,14 +10,17 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 
 from graph.errors import GraphError, Outage
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.errors import FieldError
+from resolvers.energy import estimated
 from resolvers.lifeline import die_with_parent
 from resolvers.logs import log_to_stderr
 from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
@@ -78,8 +81,12 @@ class Child:
         self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
         for kind in dict.fromkeys(run.kind for run in runs):
             together = [(run, self._tasks[run.uid]) for run in runs if run.kind == kind]
-            for uid, error in (await _errors(kind, services, together)).items():
-                await self._say(_done(uid, error))
+            began = time.process_time()
+            errors = await _errors(kind, services, together)
+            # what arrives together is worked together, and shares what that takes
+            spent = estimated((time.process_time() - began) / len(together), _device())
+            for uid, error in errors.items():
+                await self._say(replace(_done(uid, error), spent=spent))
 
     async def _say(self, message: Message) -> None:
         await send(self._writer, message)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from graph.queries.runs import RunRow
 from graph.settings import Settings
+from resolvers.energy import Spent
 
 State = Literal["SUCCEEDED", "FAILED", "CANCELLED", "QUEUED", "LOST"]
 
@@ -56,6 +57,8 @@ class Done:
     error_message: str | None = None
     again: bool = False
     device: str | None = None
+    # of this attempt
+    spent: Spent | None = None
 
 
 Message = Hello | Execute | Stop | Ready | Done

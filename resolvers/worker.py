@@ -163,6 +163,8 @@ class Worker:
         """Write the end of a run, or its return to the queue, under its lease."""
         state = done.state
         fields: dict[str, Any] = {"device": done.device}
+        if done.spent is not None:
+            fields |= {"energy_joules": done.spent.joules, "energy_source": done.spent.source}
         if state == "LOST":
             log.warning("run %s: lease lost", run.uid)
             return

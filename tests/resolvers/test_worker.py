@@ -9,6 +9,7 @@ import pytest
 
 from graph.queries import prediction, runs, timeline, training
 from graph.queries.runs import RunRow
+from resolvers.energy import ESTIMATED, Spent
 from resolvers.executor import ChildDied, Executor
 from resolvers.pipe import Done
 from resolvers.services.context import Services
@@ -29,7 +30,7 @@ async def _submitted(services: Services) -> RunRow:
 @pytest.mark.parametrize(
     ("done", "attempts", "state", "attempt"),
     [
-        (Done(uid="", state="SUCCEEDED"), 1, "SUCCEEDED", 1),
+        (Done(uid="", state="SUCCEEDED", spent=Spent(2.5, "estimated")), 1, "SUCCEEDED", 1),
         (Done(uid="", state="CANCELLED"), 1, "CANCELLED", 1),
         (Done(uid="", state="QUEUED"), 3, "QUEUED", 4),
         (Done(uid="", state="FAILED", error_code="BAD", error_message="bad."), 1, "FAILED", 1),
@@ -46,6 +47,7 @@ async def test_how_a_run_ends(services: Services, done: Done, attempts: int, sta
     await Worker(services.gateway, services.settings, "batch")._finish(run, done)
     now = await runs.run(services.gateway, run.uid)
     assert (now.state, now.attempt) == (state, attempt)
+    assert (now.energy_joules, now.energy_source) == (done.spent or (None, None))
     if state == "FAILED":
         assert (now.error_code, now.error_message) == (done.error_code, done.error_message)
 
@@ -132,5 +134,7 @@ async def test_two_workers_share_what_there_is(services: Services) -> None:
     ended: dict[str, Any] = {row.uid: (row.state, row.error_code, row.attempt) for row in rows}
     assert ended.pop(bad.uid) == ("FAILED", "NOT_FOUND", 1)
     assert set(ended.values()) == {("SUCCEEDED", None, 1)}
+    assert all(row.energy_joules is not None and row.energy_joules > 0 for row in rows)
+    assert {row.energy_source for row in rows} == {ESTIMATED}
     for run in wanted:
         assert len(await prediction.predictions_of_run(services.gateway, run.uid)) == 1
