@@ -15,6 +15,9 @@ from tests.resolvers.carried import ingest_carried
 pytestmark = [pytest.mark.db, pytest.mark.timeout(600)]
 
 EPOCHS = 30
+CHECKPOINTS_OF_MODEL = """
+MATCH (:Model {uid: $model})-[:HAS_CHECKPOINT]->(c:Checkpoint) RETURN c.uri AS uri, c.removed_at IS NULL AS kept
+"""
 EPOCHS_OF_RUN = """
 MATCH (:Run {uid: $run})-[:EPOCH]->(e:Epoch) RETURN e.epoch AS epoch, toString(e.recorded_at) AS at LIMIT 1000
 """
@@ -62,7 +65,8 @@ async def _check(services: Services, run: RunRow, *, resumed_from: int, before: 
     checkpoints = await training.checkpoints(services.gateway, model.uid)
     assert model.best_checkpoint in {checkpoint.uid for checkpoint in checkpoints}
     assert len({checkpoint.step for checkpoint in checkpoints}) == len(checkpoints)
-    assert all(_is_on_disk(services, checkpoint.uri) for checkpoint in checkpoints)
+    for row in await services.gateway.read(CHECKPOINTS_OF_MODEL, model=model.uid):
+        assert _is_on_disk(services, row["uri"]) == row["kept"], row["uri"]
     counts = await services.gateway.read("MATCH (m:Model) RETURN count(m) AS models")
     assert counts == [{"models": 1}]
 

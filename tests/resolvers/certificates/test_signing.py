@@ -235,9 +235,10 @@ def _asked(home: Path, answers: Any) -> None:
 
 
 def test_processes_that_make_a_key_at_once_have_the_same(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    # spawned: a process in which JAX has run must not fork
+    context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
-    asking = [context.Process(target=_asked, args=(tmp_path, answers)) for _ in range(8)]
+    asking = [context.Process(target=_asked, args=(tmp_path, answers)) for _ in range(4)]
     for process in asking:
         process.start()
     assert len({answers.get() for _ in asking}) == 1

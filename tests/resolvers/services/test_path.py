@@ -84,7 +84,8 @@ async def test_superseded_checkpoints_lose_their_files_unless_something_refers_t
     left = sorted(path.name for path in (services.store.root / "runs" / run.uid).iterdir())
     assert left == ["best-4", "best-5"]
     found = await audit_graph(services)
-    assert found.counts() == {}
+    # what other tests have left in the store are orphans
+    assert [one for one in found.defects if one.kind != "orphan_file" or run.uid in one.uri] == []
     model = await training.model_of_run(services.gateway, run.uid)
     assert model is not None
     assert len(await training.checkpoints(services.gateway, model.uid)) == 5
