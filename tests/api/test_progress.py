@@ -63,7 +63,7 @@ async def server(world: World) -> AsyncIterator[Server]:
         await task
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20.0) -> None:
     """Wait for something to become true."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  (the condition is elsewhere)
@@ -85,7 +85,7 @@ async def subscribe(socket_: ClientConnection, uid: str, *, after: int | None = 
 
 
 async def receive(socket_: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         said = await socket_.recv()
     assert isinstance(said, str)  # a browser's client reads no binary message
     message: dict[str, Any] = json.loads(said)
@@ -289,7 +289,7 @@ async def test_a_look_that_fails_is_made_again(
     changes = hub.watch(row.uid)
     assert (await anext(changes)).state == "QUEUED"
     await runs.request_cancel(gateway, row.uid)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await anext(changes)).state == "CANCELLED"
     await changes.aclose()
     polling.cancel()
