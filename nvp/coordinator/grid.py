@@ -48,7 +48,7 @@ class Point:
 def require_points(description: Mapping[str, Any], start: Mapping[str, float], axes: Sequence[Axis]) -> None:
     """Refuse a grid of which a point is no graph, without drawing each: what a number may be, bounds of it say.
 
-    Of each axis the least, the largest and the least value above 0 are tried. Raises `FieldError`.
+    Of each axis the least and the largest value are tried. Raises `FieldError`.
     """
     if not 0 < len({axis.path for axis in axes}) == len(axes) <= MOST_AXES:
         raise FieldError(
@@ -64,8 +64,7 @@ def require_points(description: Mapping[str, Any], start: Mapping[str, float], a
                 f"{next((shown(value) for value in axis.values if not is_number(value)), 'none')}.",
                 next_step="Give one value at least.",
             )
-        above = [value for value in axis.values if value > 0]
-        for value in {min(axis.values), max(axis.values), *([min(above)] if above else [])}:
+        for value in {min(axis.values), max(axis.values)}:
             normal(_set(dict(description), dict(start), axis.path, float(value)))
 
 
