@@ -36,7 +36,11 @@ SERVICES = {
     "relaxation": "resolvers.services.relaxation",
     "sweep": "resolvers.services.sweep",
     "expansion": "resolvers.services.expansion",
+    "ace": "resolvers.services.ace",
 }
+
+# kinds that wait for other runs rather than compute: those that arrive together are worked side by side
+WAITING = frozenset({"ace"})
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +107,9 @@ async def _errors(
             return found
     except Exception as error:
         return dict.fromkeys((run.uid for run, _ in together), error)
-    return {run.uid: await _error(module.execute(services, run, task)) for run, task in together}
+    works = [_error(module.execute(services, run, task)) for run, task in together]
+    ended = await asyncio.gather(*works) if kind in WAITING else [await work for work in works]
+    return {run.uid: error for (run, _), error in zip(together, ended, strict=True)}
 
 
 async def _error(work: Awaitable[None]) -> Exception | None:
@@ -123,6 +129,8 @@ def _done(uid: str, error: Exception | None) -> Done:
             return Done(uid=uid, state="CANCELLED", device=device)
         case LeaseLost():
             return Done(uid=uid, state="LOST", device=device)
+        case GraphError(code="PARENT_ENDED"):  # it was about to ask for work, and is to stop
+            return Done(uid=uid, state="CANCELLED", device=device)
         case GraphError() | FieldError():
             return Done(
                 uid=uid,

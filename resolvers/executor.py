@@ -17,8 +17,10 @@ from graph.settings import Settings
 from nvp.prediction import cache
 from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
 
-NICENESS = {"batch": 10, "interactive": 0}  # a training yields the cores to predictions, Neo4j and the API
-MEMORY_FRACTION = {"batch": "0.60", "interactive": "0.25"}  # of one GPU, where both workers share it
+# a training yields the cores to predictions, Neo4j and the API
+NICENESS = {"batch": 10, "interactive": 0, "orchestration": 0}
+# of one GPU, where workers share it; one that orchestrates imports no JAX
+MEMORY_FRACTION = {"batch": "0.60", "interactive": "0.25", "orchestration": "0.01"}
 
 
 class ChildDied(Exception):

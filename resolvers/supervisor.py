@@ -1,4 +1,4 @@
-"""The supervisor: Neo4j, the API and two workers as child processes, kept alive and ended together.
+"""The supervisor: Neo4j, the API and three workers as child processes, kept alive and ended together.
 
 It is not the ASGI app and holds no state: what it starts finds its work in the graph. A child that ends is started
 again with back-off; the listening socket belongs to the supervisor, so the port is never lost in between.
@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from graph.embedded import server
 from graph.errors import Outage
 from graph.gateway import Gateway
+from graph.queries.run_rows import CAPABILITIES
 from graph.settings import Settings
 
 FIRST_PAUSE_SECONDS = 0.5  # before a child is started again; doubled each time up to the last
@@ -85,7 +86,7 @@ class Supervisor:
         self._ending.set()
 
     async def run(self, listener: socket.socket, on_start: Callable[[], None]) -> None:
-        """Keep the API on `listener` and both workers alive until `end`; `on_start` is called once they are begun."""
+        """Keep the API on `listener` and the workers alive until `end`; `on_start` is called once they are begun."""
         async with asyncio.TaskGroup() as group:
             for child in children(self._settings, listener):
                 group.create_task(child.run(self._ending))
@@ -104,7 +105,7 @@ class Supervisor:
 
 
 def children(settings: Settings, listener: socket.socket) -> Sequence[Supervised]:
-    """The API processes and the two workers."""
+    """The API processes and a worker of each capability."""
     environment = {**os.environ, **exported(settings)}
     descriptor = listener.fileno()
     return [
@@ -120,7 +121,7 @@ def children(settings: Settings, listener: socket.socket) -> Sequence[Supervised
         ),
         *(
             Supervised(name=capability, module="resolvers.worker", arguments=(capability,), environment=environment)
-            for capability in ("batch", "interactive")
+            for capability in CAPABILITIES
         ),
     ]
 

@@ -30,8 +30,9 @@ from resolvers.logs import log_to_stderr
 from resolvers.pipe import Done
 from resolvers.poke import Bell, bell
 
-GROUP = {"batch": 1, "interactive": 16}  # how many runs one claim takes: predictions that arrive together go together
-PRELOAD = {"batch": (), "interactive": ("prediction",)}  # kinds whose imports must not delay the first run
+# how many runs one claim takes: predictions that arrive together go together, runs that wait for others wait together
+GROUP = {"batch": 1, "interactive": 16, "orchestration": 8}
+PRELOAD = {"interactive": ("prediction",)}  # kinds whose imports must not delay the first run
 GRACE_SECONDS = 10.0  # for a child that was told to stop, until it is killed
 FINISH_SECONDS = 2.0  # for runs in work when the worker is asked to end, until they are handed back
 
@@ -39,10 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Claims and works runs of one capability: `batch` or `interactive`."""
+    """Claims and works runs of one capability: `batch`, `interactive` or `orchestration`."""
 
     def __init__(self, gateway: Gateway, settings: Settings, capability: str, *, only: str | None = None) -> None:
-        """`only`: the uid of the one run to work; `run` then returns when it is finished."""
+        """`only`: the uid of the one run to work, with what is part of it; `run` then returns when it is finished."""
         self._gateway = gateway
         self._settings = settings
         self._capability = capability
@@ -65,7 +66,8 @@ class Worker:
         """Work until `end` is called."""
         with bell(self._settings, self._capability) as poked:
             async with Executor(self._settings, self._capability) as executor:
-                await executor.start(PRELOAD[self._capability])
+                if self._only is None:
+                    await executor.start(PRELOAD.get(self._capability, ()))
                 while not self._ending.is_set():
                     try:
                         await self._turn(executor, poked)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-LONG_RUNNING = ["neo4j", "api", "worker-batch", "worker-interactive", "worker-gpu"]
+LONG_RUNNING = ["neo4j", "api", "worker-batch", "worker-interactive", "worker-orchestration", "worker-gpu"]
 
 
 @pytest.fixture(scope="module")

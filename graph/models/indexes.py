@@ -15,7 +15,8 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Simulated", ("uid",)),
     ("Predicted", ("uid",)),
     ("Sequence", ("domain", "uid")),
-    ("Run", ("state", "capability", "created_at")),
+    ("Run", ("state", "capability", "rank", "not_before")),
+    ("Run", ("kind", "state", "finished_at")),
     ("Run", ("state", "lease_until")),
     ("Model", ("domain", "uid")),
     ("Checkpoint", ("model", "step")),
@@ -28,6 +29,9 @@ COMPOSITE_INDEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("RelaxationStep", ("run", "index")),
     ("SweepPoint", ("run", "index")),
     ("ModuleEvent", ("graph", "uid")),
+    ("Hypothesis", ("domain", "uid")),
+    ("Hypothesis", ("verdict", "uid")),
+    ("Stage", ("run", "round", "position")),
 )
 
 

@@ -27,6 +27,10 @@ class Run(AsyncStructuredNode):
     # config, inputs and code version; absent once FAILED, CANCELLED or where forced
     dedup_key = StringProperty(unique_index=True)
     rng_seed = IntegerProperty(required=True)
+    # higher first; its negative is what the queue is sorted by
+    priority = IntegerProperty()
+    rank = IntegerProperty()
+    not_before = DateTimeNeo4jFormatProperty()
     attempt = IntegerProperty(required=True)
     # fences every write of a worker
     lease_token = StringProperty()
@@ -36,8 +40,19 @@ class Run(AsyncStructuredNode):
     progress = FloatProperty(required=True)
     message = StringProperty(required=True)
     seq = IntegerProperty(required=True)
+    # seconds RUNNING over all attempts that have ended, and how many it may have
+    seconds = FloatProperty()
+    time_limit = FloatProperty()
+    # over all attempts; none where their sources differ ("mixed")
     energy_joules = FloatProperty()
     energy_source = StringProperty()
+    energy_measured = FloatProperty()
+    energy_estimated = FloatProperty()
+    unmetered = IntegerProperty()
+    # of the attempt under way, up to its last sign of life
+    attempt_started_at = DateTimeNeo4jFormatProperty()
+    attempt_joules = FloatProperty()
+    attempt_source = StringProperty()
     device = StringProperty()
     code_version = StringProperty()
     created_at = DateTimeNeo4jFormatProperty(required=True)
@@ -64,6 +79,7 @@ class Run(AsyncStructuredNode):
         "graph.models.model.Checkpoint", "USED", model=Used, cardinality=AsyncZeroOrMore
     )
     informed_by = AsyncRelationshipTo("Run", "WAS_INFORMED_BY", cardinality=AsyncZeroOrMore)
+    part_of = AsyncRelationshipTo("Run", "PART_OF", cardinality=AsyncZeroOrMore)
 
 
 class GenerationRun(Run):

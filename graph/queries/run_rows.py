@@ -1,14 +1,15 @@
-"""What a Run is: its states as data, its row, and the answer to a sign of life."""
+"""What a Run is: its states as data, its row, how queries project it, and the answer to a sign of life."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from graph.errors import GraphError
 from graph.queries.leases import Lease
+from graph.queries.rows import native, parsed
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "QUEUED": frozenset({"LEASED", "CANCELLED"}),
@@ -27,12 +28,14 @@ RUN_LABELS: Mapping[str, str] = {
     "relaxation": "RelaxationRun",
     "sweep": "SweepRun",
     "expansion": "ExpansionRun",
+    "ace": "ACERun",
 }
-CAPABILITIES = ("batch", "interactive")
+CAPABILITIES = ("batch", "interactive", "orchestration")
+"""Which worker may take a run. One of orchestration computes nothing: it makes runs for the others and waits."""
 OUTCOME_FIELDS = frozenset(
     {"progress", "message", "error_code", "error_message", "device", "code_version", "energy_joules", "energy_source"}
 )
-"""What a transition may set beside the state."""
+"""What a transition may set beside the state; energy is that of the attempt that ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +46,19 @@ class RunRow:
     # one of RUN_LABELS
     kind: str
     state: str
-    # which worker may claim it: batch or interactive
+    # which worker may claim it: one of CAPABILITIES
     capability: str
     config: dict[str, Any]
     dedup_key: str | None
     rng_seed: int
+    # higher ones are claimed first
+    priority: int
+    # of a child: the run that asked for it, the first of them where several did
+    parent: str | None
     # 1 for the first
     attempt: int
+    # QUEUED: nobody claims it before
+    not_before: datetime | None
     # the fence; None unless LEASED or RUNNING
     lease_token: str | None
     lease_until: datetime | None
@@ -62,8 +71,17 @@ class RunRow:
     seq: int
     device: str | None
     code_version: str | None
+    # RUNNING, over all attempts that have ended, and how much of that it may take
+    seconds: float
+    time_limit: float | None
+    # over all attempts; None where their sources differ, for then there is no sum
     energy_joules: float | None
+    # the one source, or "mixed"
     energy_source: str | None
+    energy_measured: float | None
+    energy_estimated: float | None
+    # attempts of whose energy nothing is known
+    unmetered: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -84,6 +102,11 @@ class RunRow:
             raise GraphError("NOT_LEASED", f"expected a leased run, got {self.uid!r} in state {self.state}.")
         return Lease(self.uid, self.lease_token)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """What the time limit leaves to the next attempt; None without one."""
+        return None if self.time_limit is None else self.time_limit - self.seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -92,3 +115,19 @@ class Heartbeat:
     cancel_requested: bool
     lease_until: datetime
     seq: int
+
+
+def run_of(row: Mapping[str, Any]) -> RunRow:
+    """The RunRow of what `RUN_ROW` returns."""
+    values = native(row["run"])
+    return RunRow(config=parsed(values.pop("config_json")), **values)
+
+
+RUN_ROW: LiteralString = """
+RETURN r {.uid, .kind, .state, .capability, .config_json, .dedup_key, .rng_seed, .attempt, .not_before, .lease_token,
+  .lease_until, .worker, .cancel_requested, .progress, .message, .seq, .device, .code_version, .time_limit,
+  .energy_joules, .energy_source, .energy_measured, .energy_estimated, .created_at, .started_at, .finished_at,
+  .error_code, .error_message, priority: coalesce(r.priority, 0), seconds: coalesce(r.seconds, 0.0),
+  unmetered: coalesce(r.unmetered, 0), offline: coalesce(r.offline, false),
+  parent: head(COLLECT { MATCH (r)-[:PART_OF]->(parent:Run) RETURN parent.uid ORDER BY parent.uid LIMIT 1 })} AS run
+"""

@@ -30,7 +30,7 @@ COMMANDS = {
     "coord": "Put the free-energy coordinator to the test.",
     "certificate": "Certify finished runs and check certificates.",
     "runs": "List, show, cancel, import and export runs.",
-    "serve": "Start Neo4j, the API and two workers.",
+    "serve": "Start Neo4j, the API and three workers.",
     "worker": "Start one worker.",
     "db": "Fetch, start, stop, back up and restore the embedded Neo4j.",
     "migrate": "Bring the graph's schema up to date.",

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from graph.embedded import server
 from graph.errors import GraphError
 from graph.queries import runs
-from graph.queries.runs import RunRow
+from graph.queries.runs import CAPABILITIES, RunRow
 from graph.settings import Settings
 from migrations import runner
 from resolvers.cli.output import console
@@ -51,22 +51,30 @@ async def opened() -> AsyncIterator[Services]:
 
 
 async def finish(services: Services, run: RunRow) -> RunRow:
-    """The run at its end. Where no worker takes it soon, a worker of this process does, for this run only.
+    """The run at its end. Where no worker takes it soon, one of this process does, for this run only.
+
+    A run that asks for others gets a worker of each capability, for itself and what becomes part of it.
 
     Raises GraphError where it failed, was cancelled or, by Ctrl-C, was handed back.
     """
     poke(services.settings, run.capability)
-    worker = Worker(services.gateway, services.settings, run.capability, only=run.uid)
-    on_signals(worker.end)
-    working: asyncio.Task[None] | None = None
+    capabilities = CAPABILITIES if run.capability == "orchestration" else (run.capability,)
+    workers = [Worker(services.gateway, services.settings, name, only=run.uid) for name in capabilities]
+
+    def end() -> None:
+        for worker in workers:
+            worker.end()
+
+    on_signals(end)
+    working: asyncio.Future[list[None]] | None = None
     patience = services.settings.poll_seconds + TAKE_SECONDS
     loop = asyncio.get_running_loop()
     began = loop.time()
     with _bar() as bar:
         line = bar.add_task(run.kind, total=1.0)
-        while not run.finished and not worker.ended:
+        while not run.finished and not any(worker.ended for worker in workers):
             if working is None and run.state == "QUEUED" and loop.time() - began > patience:
-                working = asyncio.create_task(worker.run())
+                working = asyncio.gather(*(worker.run() for worker in workers))
             if working is not None and working.done():
                 working.result()
                 working = None
@@ -74,7 +82,7 @@ async def finish(services: Services, run: RunRow) -> RunRow:
             run = await runs.run(services.gateway, run.uid)
             bar.update(line, completed=run.progress, description=run.message or run.state.lower())
     if working is not None:
-        worker.end()
+        end()
         await working
         run = await runs.run(services.gateway, run.uid)
     return _ended(run)

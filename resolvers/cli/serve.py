@@ -1,4 +1,4 @@
-"""`fieldgraph serve`: Neo4j, the API and two workers, until Ctrl-C."""
+"""`fieldgraph serve`: Neo4j, the API and three workers, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start Neo4j, the API and two workers; Ctrl-C ends them all.
+    """Start Neo4j, the API and three workers; Ctrl-C ends them all.
 
     Example: fieldgraph serve --port 8080
     """

@@ -17,11 +17,15 @@ class Capability(StrEnum):
 
     BATCH = "batch"
     INTERACTIVE = "interactive"
+    ORCHESTRATION = "orchestration"
 
 
 def command(
     capability: Annotated[
-        Capability, typer.Option(help="batch: training, generation, evaluation; interactive: prediction.")
+        Capability,
+        typer.Option(
+            help="batch: training, generation, evaluation; interactive: prediction, relaxation; orchestration: ace."
+        ),
     ] = Capability.BATCH,
 ) -> None:
     """Start one worker; it works until Ctrl-C or SIGTERM and then hands back what it holds.

@@ -45,7 +45,7 @@ async def test_serve(serving: subprocess.Popen[bytes]) -> None:
 
         supervisor = psutil.Process(serving.pid)
         before = {child.pid for child in supervisor.children()}
-        assert len(before) == 3  # the API, batch and interactive
+        assert len(before) == 4  # the API and three workers
         victim = next(child for child in supervisor.children() if "batch" in child.cmdline())
         victim.kill()
 

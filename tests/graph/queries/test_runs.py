@@ -173,6 +173,7 @@ async def test_an_expired_lease_is_reaped_and_its_holder_fenced(gateway: Gateway
 async def test_after_the_last_attempt_a_lost_run_has_failed(gateway: Gateway) -> None:
     row = await submit(gateway, dedup_key="k")
     for _ in range(3):
+        await gateway.write("MATCH (r:Run) SET r.not_before = datetime()")
         await runs.claim(gateway, capability="batch", worker="w", lease_seconds=60)
         await gateway.write(EXPIRE, uid=row.uid)
         assert await runs.reap(gateway, max_attempts=3) == 1

@@ -1,0 +1,100 @@
+"""Parents and children: (child)-[:PART_OF]->(parent), and how a cancellation goes down.
+
+A run that finds a child made before (by its dedup key) is a parent of it too. So a child is cancelled with its parent
+only where no other parent goes on; and since a parent's lock is taken both by who gives it a child and by who asks it
+to stop, no child comes after the children were cancelled.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from neo4j import AsyncManagedTransaction
+
+from graph.errors import GraphError, NotFound
+from graph.gateway import Gateway
+from graph.queries.run_moves import move
+from graph.queries.run_rows import RUN_ROW, TERMINAL_STATES, RunRow, run_of
+
+MOST = 10_000
+"""Children of one run at most."""
+
+
+async def children(gateway: Gateway, uid: str, *, limit: int = MOST) -> list[RunRow]:
+    """The runs that are part of this one, in the order in which they were made."""
+    return [run_of(row) for row in await gateway.read(_CHILDREN, uid=uid, limit=limit)]
+
+
+async def adopting(tx: AsyncManagedTransaction, parent: str) -> None:
+    """Hold the parent's lock until `tx` ends; raises NotFound, and GraphError where it may have no child any more."""
+    found = await (await tx.run(_PARENT, uid=parent)).single()
+    if found is None:
+        raise NotFound("Run", parent, next_step="`fieldgraph runs list` shows those that exist.")
+    if found["state"] in TERMINAL_STATES or found["cancel_requested"]:
+        state = "that is to stop" if found["cancel_requested"] else f"in state {found['state']}"
+        raise GraphError("PARENT_ENDED", f"expected a parent that goes on, got run {parent} {state}.")
+
+
+async def adopt(tx: AsyncManagedTransaction, uid: str, parent: str) -> None:
+    """Make the run part of its parent; nothing where the parent is part of it."""
+    await (await tx.run(_ADOPT, uid=uid, parent=parent)).consume()
+
+
+async def cancel(gateway: Gateway, uid: str) -> None:
+    """Cancel a QUEUED run at once, ask the worker of a leased one to stop; then all that is part of it.
+
+    Raises NotFound.
+    """
+    while True:
+        if await move(gateway, uid, "QUEUED", "CANCELLED", None, fields={"message": "cancelled before it started"}):
+            break
+        rows = await gateway.write(_REQUEST_CANCEL, uid=uid)
+        if not rows:
+            raise NotFound("Run", uid, next_step="`fieldgraph runs list` shows those that exist.")
+        if rows[0]["state"] != "QUEUED":
+            break
+        # it went back to the queue between the two writes: try again
+    await cancel_children(gateway, uid)
+
+
+async def cancel_children(gateway: Gateway, uid: str) -> None:
+    """Cancel the children of a run that has failed, was cancelled or is to stop; of another nothing."""
+    for row in await gateway.read(_LEFT, uid=uid, terminal=sorted(TERMINAL_STATES), limit=MOST):
+        await cancel(gateway, row["uid"])
+
+
+_CHILDREN: LiteralString = "MATCH (r:Run)-[:PART_OF]->(:Run {uid: $uid})" + RUN_ROW + "ORDER BY r.uid LIMIT $limit"
+
+_PARENT: LiteralString = """
+MATCH (r:Run {uid: $uid})
+SET r.touched_at = datetime()
+RETURN r.state AS state, r.cancel_requested AS cancel_requested
+"""
+
+# eight generations are more than there are kinds that ask for runs
+_ADOPT: LiteralString = """
+MATCH (r:Run {uid: $uid})
+MATCH (parent:Run {uid: $parent})
+WHERE NOT EXISTS { (parent)-[:PART_OF*0..8]->(r) }
+MERGE (r)-[:PART_OF]->(parent)
+"""
+
+_REQUEST_CANCEL: LiteralString = """
+MATCH (r:Run {uid: $uid})
+SET r.touched_at = datetime()
+WITH r, r.state AS state
+FOREACH (_ IN CASE WHEN state IN ['LEASED', 'RUNNING'] THEN [1] ELSE [] END |
+  SET r.cancel_requested = true, r.seq = r.seq + 1)
+RETURN state
+"""
+
+# one that another run goes on with stays
+_LEFT: LiteralString = """
+MATCH (parent:Run {uid: $uid}) WHERE parent.state IN ['FAILED', 'CANCELLED'] OR parent.cancel_requested
+MATCH (child:Run)-[:PART_OF]->(parent)
+WHERE NOT child.state IN $terminal AND NOT child.cancel_requested AND NOT EXISTS {
+  MATCH (child)-[:PART_OF]->(other:Run)
+  WHERE NOT other.state IN $terminal AND NOT other.cancel_requested
+}
+RETURN child.uid AS uid ORDER BY uid LIMIT $limit
+"""
