@@ -24,6 +24,7 @@ from graph.queries import runs
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from migrations.runner import require_current
+from nvp.failpoints import reach
 from resolvers.executor import ChildDied, Executor
 from resolvers.lifeline import end_with_parent
 from resolvers.logs import log_to_stderr
@@ -96,6 +97,7 @@ class Worker:
             await poked.wait(self._settings.poll_seconds)
 
     async def _work(self, executor: Executor, claimed: Sequence[RunRow]) -> None:
+        reach("leased")
         started = await asyncio.gather(
             *(runs.transition(self._gateway, run.uid, "LEASED", "RUNNING", run.lease_token) for run in claimed)
         )
@@ -177,6 +179,7 @@ class Worker:
         elif state == "FAILED":
             fields |= {"error_code": done.error_code, "error_message": done.error_message}
         elif state == "SUCCEEDED":
+            reach("committed")
             fields |= {"progress": 1.0}
         moved = await runs.transition(self._gateway, run.uid, "RUNNING", state, run.lease_token, **fields)
         log.info("run %s: %s", run.uid, state if moved else "lease lost")

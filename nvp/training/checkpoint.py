@@ -21,6 +21,7 @@ from flax import nnx
 
 from nvp.atlas.canonical import parameters_digest
 from nvp.errors import FieldError
+from nvp.failpoints import reach
 from nvp.model.config import NVPConfig
 from nvp.model.nvp import NVP
 from nvp.model.statistics import Statistics
@@ -67,6 +68,7 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             checkpointer.save((place / _ARRAYS).absolute(), args=ocp.args.PyTreeSave(dict(arrays)))
+        reach("writing")
         facts = {**manifest, "sha256": digest, "files": _files(place / _ARRAYS)}
         text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
         (place / _MANIFEST).write_text(text, encoding="utf-8")

@@ -17,6 +17,7 @@ from graph.queries import splits, training
 from graph.queries.runs import RunRow
 from graph.queries.splits import Part
 from nvp.atlas.series import Series
+from nvp.failpoints import reach
 from nvp.model.ridge import RidgeConfig
 from nvp.training.config import TrainingConfig
 from nvp.training.data import TrainingData
@@ -59,6 +60,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     )
     if config["model"] != "ridge":
         await task.report(run.progress, "compiling")
+        reach("compiling")
     while (event := await task.advance(events)) is not None:
         await _record(services, task, model, event)
         if isinstance(event, CheckpointSaved):
@@ -118,6 +120,7 @@ async def _record(services: Services, task: Task, model: str, event: TrainingEve
 
 async def _checkpoint(services: Services, task: Task, model: str, event: CheckpointSaved | Finished) -> str:
     """Record a checkpoint whose files are complete; the same parameters again are the same node."""
+    reach("renamed")
     return await training.record_checkpoint(
         services.gateway,
         task.lease,
