@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from nvp.errors import FieldError
 
 NOISE_SHAPES = ("plain", "precision", "metric")
-ADAPTERS = ("none", "norm_balance", "gradnorm", "gspo", "phase", "small_gain", "closed_form", "random_buckets")
+ADAPTERS = (
+    "none",
+    "norm_balance",
+    "gradnorm",
+    "gspo",
+    "phase",
+    "gate_cost",
+    "small_gain",
+    "closed_form",
+    "random_buckets",
+)
 MODES = ("gradient", "coordinate", "adaptive", "splitting", "admm", "newton", "lbfgs", "mirror")
 MOST_MOVES = 1 << 17
 """Moves, directions or shorter steps within one step of a solver."""

@@ -11,11 +11,12 @@ Reference: Samphaiboon and Yamada, "Heuristic and exact algorithms for the prece
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nvp.coordinator.description import graph_of, keys_of
+from nvp.coordinator.measures import gate_opening
 from nvp.coordinator.reference import reference_energy
 
 OPEN = 0.5
@@ -65,6 +66,7 @@ class Schedule:
         return "budget" if set(gate.after) <= self.opened else "order"
 
 
+@runtime_checkable
 class Scheduler(Protocol):
     """The port by which an experiment's stages are opened: whoever plans them asks this, and knows nothing more."""
 
@@ -88,15 +90,26 @@ class ByThreshold:
 
     def schedule(self, description: Mapping[str, Any], eta: Mapping[str, float]) -> Schedule:
         """The gates with net > 0, one after the other."""
-        gates, budget = gates_of(description, eta), budget_of(description)
-        opened: set[str] = set()
-        spent = 0.0
-        for gate in in_order(gates):
-            fits = budget is None or spent + gate.cost <= budget + _ROUND_OFF
-            if gate.net > 0 and fits and set(gate.after) <= opened:
-                opened.add(gate.key)
-                spent += gate.cost
-        return _snapped(description, eta, gates, frozenset(opened), exact=True)
+        return _one_by_one(description, eta, lambda gate: gate.net > 0)
+
+
+class ByHazard:
+    """Opens, in order and while the budget lasts, each gate with probability 1 − e^(−λ), λ = softplus(k·net).
+
+    A gate that pays little opens now and then all the same, so that what it brings can be found out. The draws, from
+    0 to 1 by key, are given: nothing here is random.
+    """
+
+    def __init__(self, draws: Mapping[str, float], *, sharpness: float = 10.0) -> None:
+        self.draws, self.sharpness = draws, sharpness
+
+    def schedule(self, description: Mapping[str, Any], eta: Mapping[str, float]) -> Schedule:
+        """The gates whose draw lies below how far their hazard opens them, one after the other."""
+
+        def wants(gate: Gate) -> bool:
+            return self.draws[gate.key] < gate_opening(gate.net, sharpness=self.sharpness)
+
+        return _one_by_one(description, eta, wants)
 
 
 def gates_of(description: Mapping[str, Any], eta: Mapping[str, float]) -> tuple[Gate, ...]:
@@ -174,6 +187,19 @@ def best_set(values: Mapping[str, float], gates: Sequence[Gate], budget: float |
         if spent + gate.cost <= limit and set(gate.after) <= taken:  # looked at first: the last in is the first out
             stack.append((place + 1, taken | {gate.key}, value + values[gate.key], spent + gate.cost))
     return best[1], not stack
+
+
+def _one_by_one(description: Mapping[str, Any], eta: Mapping[str, float], wants: Callable[[Gate], bool]) -> Schedule:
+    """Each gate that is wanted, behind those before it, while the budget lasts."""
+    gates, budget = gates_of(description, eta), budget_of(description)
+    opened: set[str] = set()
+    spent = 0.0
+    for gate in in_order(gates):
+        fits = budget is None or spent + gate.cost <= budget + _ROUND_OFF
+        if wants(gate) and fits and set(gate.after) <= opened:
+            opened.add(gate.key)
+            spent += gate.cost
+    return _snapped(description, eta, gates, frozenset(opened), exact=True)
 
 
 def _snapped(

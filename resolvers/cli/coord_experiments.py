@@ -37,6 +37,7 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "dilution": settings.DilutionConfig,
     "redemption": settings.RedemptionConfig,
     "gating": settings.GatingConfig,
+    "stage-gates": settings.StageGatesConfig,
     "branching": settings.BranchingConfig,
     "nash": settings.NashConfig,
     "chain": settings.ChainConfig,

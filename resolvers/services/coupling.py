@@ -14,6 +14,7 @@ from graph.identity import digest
 from graph.queries import coupling, runs
 from graph.queries.drawing import Drawn
 from graph.queries.runs import RunRow
+from nvp.coordinator.adapters.prices import prices_of
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import is_number, shown
 from nvp.coordinator.description import graph_of, keys_of, normal
@@ -120,6 +121,8 @@ def require_fit(description: Mapping[str, Any], solver: RelaxConfig) -> None:
             f"expected homotopy_terms out of {', '.join(graph.terms)}, got {', '.join(unknown)}.",
             next_step="Name terms of the graph.",
         )
+    if solver.adapter == "gate_cost":
+        prices_of(graph)
     if needs_bound(solver) and not math.isfinite(reference_rows(graph).max()):
         raise FieldError(
             "GUARD_VIOLATED",

@@ -156,6 +156,30 @@ class GatingConfig(ExperimentConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageGatesConfig(ExperimentConfig):
+    """Do stages whose gates learn what opening them brought gain more than stages opened by a threshold?
+
+    Example: fieldgraph coord stage-gates --bias 0.2 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 6, "rounds": 3}
+
+    trials: int = setting(100, "Experimenters, each with stages of their own; every arm meets the same.", least=2)
+    rounds: int = setting(16, "Experiments that each of them does, one after the other.", least=2)
+    bias: float = setting(0.3, "Standard deviation of what a stage is promised beyond what it brings.", least=0)
+    noise: float = setting(0.2, "Standard deviation of what one opening brings, about its mean.", least=0)
+    budget: float = setting(0.6, "Joules to spend, as a share of what all stages cost; above 0.")
+    sharpness: float = setting(10.0, "k of σ(k·net).", least=0)
+    prior: float = setting(2.0, "Openings that the promise counts for; above 0.")
+    steps: int = setting(100, "Most steps of a relaxation.", least=1)
+
+    def __post_init__(self) -> None:
+        ExperimentConfig.__post_init__(self)
+        if not (self.budget > 0 and self.prior > 0):
+            raise refused("budget and prior > 0", (self.budget, self.prior))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BranchingConfig(ExperimentConfig):
     """Is it rare that two lines of growth go on side by side?
 

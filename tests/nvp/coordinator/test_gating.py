@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.description import graph_of, keys_of, normal
-from nvp.coordinator.gating import OPEN, ByThreshold, Gate, WithinBudget, best_set, in_order
+from nvp.coordinator.gating import OPEN, ByHazard, ByThreshold, Gate, WithinBudget, best_set, in_order
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.relax import relax
 from nvp.coordinator.stages import NAMES, Stage, consensus, stage_graph
@@ -42,7 +43,8 @@ def drawings(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, float]]:
 @given(drawings())
 def test_the_budget_holds_and_the_order_and_nothing_better_is_left(drawing: tuple[dict[str, Any], Any]) -> None:
     description, eta = normal(drawing[0]), drawing[1]
-    for scheduler in (WithinBudget(), ByThreshold()):
+    # any number from 0 to 1 is a draw
+    for scheduler in (WithinBudget(), ByThreshold(), ByHazard(eta)):
         made = scheduler.schedule(description, eta)
         assert made.spent == pytest.approx(sum(gate.cost for gate in made.gates if gate.key in made.opened))
         assert made.budget is None or made.spent <= made.budget + 1e-9
@@ -63,6 +65,17 @@ def test_the_budget_holds_and_the_order_and_nothing_better_is_left(drawing: tupl
         and sum(gate.cost for gate in chosen) <= limit
     ]
     assert sum(eta[key] - OPEN for key in made.opened) == pytest.approx(max(totals))
+
+
+def test_a_hazard_opens_by_its_draw() -> None:
+    gates = [{"key": key, "kind": "gating", "params": {"net": net}} for key, net in (("a", 0.2), ("b", -0.2))]
+    description, eta = normal({"modules": gates}), {"a": 0.0, "b": 0.0}
+    likely = 1 / (1 + math.exp(-10 * 0.2))
+    assert ByHazard({"a": likely - 0.01, "b": 1 - likely + 0.01}).schedule(description, eta).opened == {"a"}
+    assert ByHazard({"a": likely + 0.01, "b": 1 - likely - 0.01}).schedule(description, eta).opened == {"b"}
+    # the relaxed state asks for neither, the threshold for the one that pays
+    assert WithinBudget().schedule(description, eta).opened == frozenset()
+    assert ByThreshold().schedule(description, eta).opened == {"a"}
 
 
 def test_a_search_that_is_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from nvp.coordinator import config
 from nvp.coordinator.account import account
 from nvp.coordinator.adapters.registry import ADAPTERS, adapter_of
 from nvp.coordinator.config import RelaxConfig
+from nvp.coordinator.coupling_graph import Coupling, CouplingGraph, Module
 from nvp.coordinator.many import relax_many
 from nvp.coordinator.reference import reference_energy
 from nvp.coordinator.relax import Relaxation, relax
@@ -20,6 +21,11 @@ from nvp.errors import FieldError
 
 WEIGHTS = {"local:gating": 1.4, "coup:quadratic": 0.6}
 GRAPH = replace(baseline(), weights=WEIGHTS)
+PRICED = CouplingGraph(
+    modules=[Module("gating", {"net": 0.3}), Module("hypothesis")],
+    couplings=[Coupling("gate_benefit", 0, 1, delta="cost", term="price:joules"), Coupling("quadratic", 0, 1)],
+    deltas={"cost": -0.2},
+)
 START = [0.9, 0.1]
 LEAST = -0.00250761208616738
 
@@ -84,7 +90,9 @@ def test_every_adapter_has_a_name_and_knows_its_graph() -> None:
     assert adapter_of("none", GRAPH) is None
     for name in ADAPTERS:
         # the same for the same graph: what is compiled for one run serves the next
-        assert adapter_of(name, GRAPH) is adapter_of(name, GRAPH)
+        assert adapter_of(name, PRICED) is adapter_of(name, PRICED)
+    with pytest.raises(FieldError, match=r"term `price:…` .* got local:gating, coup:quadratic, coup:gate_benefit"):
+        adapter_of("gate_cost", GRAPH)
 
 
 def test_an_adapter_is_refused_where_there_is_none_or_where_it_would_adapt_padding() -> None:
