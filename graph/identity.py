@@ -93,6 +93,16 @@ def gate_event_uid(run_uid: str, key: str) -> str:
     return _content_uid("gate event", run_uid, key)
 
 
+def stage_uid(run_uid: str, round: int, name: str) -> str:
+    """A stage of an experiment in one round: an attempt that resumes it finds the same node."""
+    return _content_uid("stage", run_uid, round, name)
+
+
+def vote_uid(run_uid: str, round: int, member: int) -> str:
+    """What one member of a shadow ensemble said in one round of an experiment."""
+    return _content_uid("vote", run_uid, round, member)
+
+
 def event_uid() -> str:
     """A new event; sorts after every earlier one of this machine."""
     return str(uuid_utils.uuid7())

@@ -5,6 +5,7 @@ They declare; the migrations create. Lists, bulk and whatever is contended go th
 
 from __future__ import annotations
 
+from graph.models.ace import ACERun, Hypothesis, Stage, Vote
 from graph.models.certificate import Certificate
 from graph.models.coordination import CouplingGraph, Delta, ModuleEvent, OrderParameter
 from graph.models.domain import Domain
@@ -19,6 +20,7 @@ from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
 from graph.models.sweep import SweepPoint, SweepRun
 
 __all__ = [
+    "ACERun",
     "Certificate",
     "Checkpoint",
     "CouplingGraph",
@@ -32,6 +34,7 @@ __all__ = [
     "ExpansionRun",
     "GateEvent",
     "GenerationRun",
+    "Hypothesis",
     "Model",
     "ModuleEvent",
     "Observed",
@@ -47,8 +50,10 @@ __all__ = [
     "Sequence",
     "Simulated",
     "Split",
+    "Stage",
     "SweepPoint",
     "SweepRun",
     "TrainingRun",
     "Violation",
+    "Vote",
 ]

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.db
 MODULES = [
     import_module(f"graph.queries.{name}")
     for name in (
+        "ace",
         "atlas",
         "certificates",
         "coupling",
@@ -23,6 +24,7 @@ MODULES = [
         "expansions",
         "frames",
         "gates",
+        "hypotheses",
         "leaks",
         "leases",
         "module_events",

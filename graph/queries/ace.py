@@ -1,0 +1,348 @@
+"""Experiments as they go: the stages of a run in order, its members' votes, and what it may look at.
+
+    spawn → compose → plan → schedule → execute → verify → report → retire
+              ↑________________________________________│  (the next round)
+
+    (ACERun)-[:STAGE]->(Stage)-[:THEN]->(Stage)      (ACERun)-[:VOTE]->(Vote)
+
+A stage is begun behind the one before it, once that is done, and in no other order; an unfinished one is begun again
+by whoever takes the run over. Each write is behind the run's fence, which also makes two writers take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, LiteralString, Protocol
+
+from neo4j import AsyncManagedTransaction
+
+from graph.errors import GraphError, NotFound
+from graph.gateway import Gateway
+from graph.identity import canonical_json, stage_uid, vote_uid
+from graph.queries.evaluation import Stretch
+from graph.queries.leases import Lease, fence
+from graph.queries.numbers import finite
+from graph.queries.rows import native, parsed
+
+STAGES = ("spawn", "compose", "plan", "schedule", "execute", "verify", "report", "retire")
+AFTER: Mapping[str | None, tuple[tuple[str, int], ...]] = {
+    None: (("spawn", 1),),
+    "spawn": (("compose", 0),),
+    "compose": (("plan", 0),),
+    "plan": (("schedule", 0),),
+    "schedule": (("execute", 0),),
+    "execute": (("verify", 0),),
+    "verify": (("compose", 1), ("report", 0)),
+    "report": (("retire", 0),),
+    "retire": (),
+}
+"""By the last stage that is done (None: there is none): what may follow, and by how many rounds that is later."""
+
+
+class Spent(Protocol):
+    """What a stage took, and how that is known; None where nobody can say."""
+
+    @property
+    def joules(self) -> float | None: ...
+    @property
+    def seconds(self) -> float | None: ...
+    @property
+    def source(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """A stage as it was when it was read."""
+
+    uid: str
+    run: str
+    name: str
+    # its place among STAGES, from 1
+    position: int
+    # from 1
+    round: int
+    # RUNNING or DONE
+    state: str
+    # of the run, when it was last begun: beyond the first where a worker was lost in it
+    attempt: int
+    inputs: dict[str, Any]
+    # {} until it is done
+    outputs: dict[str, Any]
+    started_at: datetime
+    finished_at: datetime | None
+    energy_joules: float | None
+    energy_source: str | None
+    seconds: float | None
+
+    @property
+    def done(self) -> bool:
+        """What came out is there."""
+        return self.state == "DONE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVote:
+    """What a member of a shadow ensemble said in a round."""
+
+    member: int
+    # of its parameters
+    sha256: str
+    agrees: bool
+    round: int = 1
+    # predictions that it voted on, and those where it was one of the quorum
+    starts: int | None = None
+    agreed: int | None = None
+
+
+def following(last: StageRow | None) -> tuple[tuple[str, int], ...]:
+    """(name, round) of what may be begun behind `last`, which is itself as long as it is not done."""
+    if last is None:
+        return AFTER[None]
+    if not last.done:
+        return ((last.name, last.round),)
+    return tuple((name, last.round + later) for name, later in AFTER[last.name])
+
+
+async def begin_stage(gateway: Gateway, lease: Lease, *, name: str, round: int, inputs: Mapping[str, Any]) -> StageRow:
+    """Begin a stage behind the last one; an unfinished one of this name and round is returned as it was begun.
+
+    To retire again finds the stage that is there. Raises GraphError (ILLEGAL_STAGE) for any other order, LeaseLost.
+    """
+    parameters = {
+        "run": lease.run,
+        "uid": stage_uid(lease.run, round, name),
+        "name": name,
+        "round": round,
+        "position": STAGES.index(name) + 1 if name in STAGES else 0,
+        # (stage that must be done, its round); the first has none before it
+        "before": [
+            {"name": done, "round": round - later}
+            for done, next_ones in AFTER.items()
+            for each, later in next_ones
+            if done is not None and each == name
+        ],
+        "first": (name, round) in AFTER[None],
+        "inputs_json": canonical_json(finite(dict(inputs))).decode(),
+    }
+
+    async def work(tx: AsyncManagedTransaction) -> StageRow:
+        await fence(tx, lease)
+        begun = await (await tx.run(BEGIN, parameters)).single()
+        if begun is None:
+            raise await _illegal(tx, lease.run, f"{name} of round {round}")
+        return _stage(begun["stage"])
+
+    return await gateway.transact(work)
+
+
+async def end_stage(
+    gateway: Gateway, lease: Lease, stage: StageRow, *, outputs: Mapping[str, Any], spent: Spent | None
+) -> StageRow:
+    """Write what came out of a stage and what it took.
+
+    To say the same again changes nothing, and a run retires once. Raises GraphError (ILLEGAL_STAGE) for a stage that is
+    done otherwise, or is another run's, LeaseLost.
+    """
+    parameters = {
+        "run": lease.run,
+        "uid": stage.uid,
+        "outputs_json": canonical_json(finite(dict(outputs))).decode(),
+        "spent": {
+            "energy_joules": None if spent is None else spent.joules,
+            "energy_source": None if spent is None else spent.source,
+            "seconds": None if spent is None else spent.seconds,
+        },
+    }
+
+    async def work(tx: AsyncManagedTransaction) -> StageRow:
+        await fence(tx, lease)
+        ended = await (await tx.run(END, parameters)).single()
+        if ended is None:
+            raise await _illegal(tx, lease.run, f"the end of {stage.name} of round {stage.round}")
+        return _stage(ended["stage"])
+
+    return await gateway.transact(work)
+
+
+async def stages(gateway: Gateway, run: str) -> list[StageRow]:
+    """The stages of a run in order."""
+    return [_stage(row["stage"]) for row in await gateway.read(OF_RUN, run=run, limit=10_000)]
+
+
+async def record_votes(gateway: Gateway, lease: Lease, votes: Sequence[NewVote]) -> None:
+    """Write what members said; who votes again in the same round overwrites it. Raises LeaseLost."""
+    rows = [{**asdict(vote), "uid": vote_uid(lease.run, vote.round, vote.member)} for vote in votes]
+
+    async def work(tx: AsyncManagedTransaction) -> None:
+        await fence(tx, lease)
+        await (await tx.run(VOTE, run=lease.run, votes=rows)).consume()
+
+    await gateway.transact(work)
+
+
+async def evidence(
+    gateway: Gateway,
+    *,
+    checkpoint: str,
+    domain: str,
+    regime: str | None = None,
+    horizon: int = 1,
+    limit: int = 1000,
+) -> list[Stretch]:
+    """Stretches of a domain that a checkpoint may be tested on: test parts of its split first, then what is in no part.
+
+    A stretch has no gap, lies in one `regime` where that is given, and is longer than `horizon`. Sequences that share
+    their draw with one that trained are left out. Raises NotFound for the checkpoint.
+    """
+    rows = await gateway.read(
+        EVIDENCE, checkpoint=checkpoint, domain=domain, regime=regime, horizon=horizon, limit=limit
+    )
+    if not rows:
+        raise NotFound("Checkpoint with a split", checkpoint, next_step="Train a model first.")
+    return [Stretch(**row["stretch"]) for row in rows if row["stretch"] is not None]
+
+
+async def leaked(gateway: Gateway, *, checkpoint: str, stretches: Sequence[Stretch]) -> int:
+    """How many frames of the stretches the checkpoint's model has seen in training or validation: 0 proves that none.
+
+    A frame was seen where it lies in such a part, is equal to the bit to one that does, or comes from a sequence that
+    shares its draw with one (`graph.queries.leaks`). Raises NotFound for the checkpoint or a stretch without frames.
+    """
+    parts = [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in stretches]
+    rows = await gateway.read(LEAKED, checkpoint=checkpoint, stretches=parts)
+    if not rows and stretches:
+        raise NotFound("Checkpoint with a split", checkpoint, next_step="Train a model first.")
+    for row in rows:
+        if not row["frames"]:
+            raise NotFound("frames of Sequence", row["sequence"], next_step="Look for evidence again.")
+    return sum(row["leaked"] for row in rows)
+
+
+def _stage(row: Mapping[str, Any]) -> StageRow:
+    values = native(row)
+    return StageRow(inputs=parsed(values.pop("inputs_json")), outputs=parsed(values.pop("outputs_json")), **values)
+
+
+async def _illegal(tx: AsyncManagedTransaction, run: str, got: str) -> GraphError:
+    rows = [record["stage"] async for record in await tx.run(OF_RUN, run=run, limit=10_000)]
+    last = _stage(rows[-1]) if rows else None
+    may = " or ".join(f"{name} of round {round}" for name, round in following(last)) or "nothing more"
+    before = "at first" if last is None else f"behind {last.name} of round {last.round} ({last.state})"
+    return GraphError(
+        "ILLEGAL_STAGE",
+        f"expected {may} {before} in run {run}, got {got}.",
+        next_step="Read the run's stages and go on from the last.",
+    )
+
+
+_STAGE_ROW: LiteralString = """
+RETURN s {.uid, .run, .name, .position, .round, .state, .attempt, .inputs_json, .outputs_json, .started_at,
+  .finished_at, .energy_joules, .energy_source, .seconds} AS stage
+"""
+
+BEGIN: LiteralString = (
+    """
+MATCH (r:Run {uid: $run})
+CALL (r) {
+  OPTIONAL MATCH (s:Stage) WHERE s.run = $run AND s.round >= 1 AND s.position >= 1
+  RETURN s AS last ORDER BY s.round DESC, s.position DESC LIMIT 1
+}
+WITH r, last
+WHERE CASE
+  WHEN last IS NULL THEN $first
+  WHEN last.uid = $uid THEN last.state = 'RUNNING' OR last.name = 'retire'
+  ELSE last.state = 'DONE' AND any(each IN $before WHERE each.name = last.name AND each.round = last.round)
+END
+MERGE (s:Stage {uid: $uid})
+ON CREATE SET s.run = $run, s.name = $name, s.round = $round, s.position = $position, s.state = 'RUNNING',
+  s.inputs_json = $inputs_json, s.started_at = datetime()
+MERGE (r)-[:STAGE]->(s)
+FOREACH (before IN CASE WHEN last IS NULL OR last.uid = $uid THEN [] ELSE [last] END | MERGE (before)-[:THEN]->(s))
+FOREACH (_ IN CASE WHEN s.state = 'RUNNING' THEN [1] ELSE [] END | SET s.attempt = r.attempt, r.seq = r.seq + 1)
+"""
+    + _STAGE_ROW
+)
+
+END: LiteralString = (
+    """
+MATCH (r:Run {uid: $run})
+MATCH (s:Stage {uid: $uid})
+WHERE s.run = $run AND (s.state = 'RUNNING' OR s.outputs_json = $outputs_json OR s.name = 'retire')
+FOREACH (_ IN CASE WHEN s.state = 'RUNNING' THEN [1] ELSE [] END |
+  SET s.state = 'DONE', s.outputs_json = $outputs_json, s.finished_at = datetime(), s += $spent, r.seq = r.seq + 1)
+"""
+    + _STAGE_ROW
+)
+
+OF_RUN: LiteralString = (
+    "MATCH (s:Stage) WHERE s.run = $run AND s.round >= 1 AND s.position >= 1"
+    + _STAGE_ROW
+    + "ORDER BY s.round, s.position LIMIT $limit"
+)
+
+VOTE: LiteralString = """
+MATCH (r:Run {uid: $run})
+UNWIND $votes AS vote
+MERGE (v:Vote {uid: vote.uid})
+ON CREATE SET v.at = datetime()
+SET v += vote, v.run = $run
+MERGE (r)-[:VOTE]->(v)
+"""
+
+# numbers that follow each other differ from their rank by the same: an island without a gap
+EVIDENCE: LiteralString = """
+MATCH (:Checkpoint {uid: $checkpoint})<-[:HAS_CHECKPOINT]-(m:Model)
+MATCH (p:Split {uid: m.split})
+CALL (p) {
+  CALL (p) {
+    MATCH (p)-[part:HAS_PART {role: 'test'}]->(s:Sequence) WHERE s.domain = $domain
+    RETURN s, part.first AS first, part.last AS last, 0 AS rank
+    UNION
+    MATCH (s:Sequence {domain: $domain}) WHERE s.uid > '' AND NOT EXISTS { (p)-[:HAS_PART]->(s) }
+    RETURN s, s.first AS first, s.last AS last, 1 AS rank
+  }
+  WITH p, s, first, last, rank
+  WHERE NOT EXISTS {
+    MATCH (p)-[seen:HAS_PART]->(other:Sequence)
+    WHERE seen.role <> 'test' AND other.uid <> s.uid AND other.draw = s.draw
+  }
+  CALL (s, first, last) {
+    MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index >= first AND e.t_index <= last
+      AND ($regime IS NULL OR e.regime = $regime)
+    WITH e.t_index AS t ORDER BY t
+    WITH collect(t) AS ts
+    UNWIND range(0, size(ts) - 1) AS at
+    WITH ts[at] AS t, ts[at] - at AS island
+    WITH island, min(t) AS begin, max(t) AS end WHERE end - begin >= $horizon
+    RETURN begin, end
+  }
+  WITH {sequence: s.uid, first: begin, last: end} AS stretch, rank
+  ORDER BY rank, stretch.sequence, stretch.first LIMIT $limit
+  RETURN collect(stretch) AS found
+}
+UNWIND CASE WHEN found = [] THEN [null] ELSE found END AS stretch
+RETURN stretch
+"""
+
+# a frame is equal to itself, so that one look by hash finds those in place, too
+LEAKED: LiteralString = """
+MATCH (:Checkpoint {uid: $checkpoint})<-[:HAS_CHECKPOINT]-(m:Model)
+MATCH (p:Split {uid: m.split})
+UNWIND $stretches AS part
+CALL (p, part) {
+  MATCH (e:EnergySnapshot) WHERE e.sequence = part.sequence AND e.t_index >= part.first AND e.t_index <= part.last
+  WITH p, e, EXISTS {
+    MATCH (f:EnergySnapshot {sha256: e.sha256})
+    MATCH (p)-[seen:HAS_PART]->(s:Sequence)
+    WHERE s.uid = f.sequence AND seen.role <> 'test' AND f.t_index >= seen.first AND f.t_index <= seen.last
+  } OR EXISTS {
+    MATCH (own:Sequence {uid: e.sequence})
+    MATCH (p)-[seen:HAS_PART]->(s:Sequence)
+    WHERE seen.role <> 'test' AND s.uid <> own.uid AND s.draw = own.draw
+  } AS learnt
+  RETURN count(e) AS frames, sum(CASE WHEN learnt THEN 1 ELSE 0 END) AS leaked
+}
+RETURN part.sequence AS sequence, frames, leaked
+"""
