@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvers.benches.costs import flops_of, memory_of
 from resolvers.benches.suites import Report
 
 # the grid it was drawn for
@@ -114,21 +115,6 @@ def _best(call: Callable[[], Any]) -> float:
         call()[0].block_until_ready()
         took.append(time.perf_counter() - began)
     return min(took[1:])
-
-
-def flops_of(compiled: Any) -> float:
-    """Operations that XLA counts in a compiled function; it counts none of a Fourier transform."""
-    analysis = compiled.cost_analysis()
-    return float((analysis[0] if isinstance(analysis, list) else analysis).get("flops", float("nan")))
-
-
-def memory_of(compiled: Any) -> float | None:
-    """Arguments, results and temporaries of one step; results that take the place of arguments count once."""
-    found = compiled.memory_analysis()
-    if found is None:
-        return None
-    size = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
-    return round(float(size - found.alias_size_in_bytes) / 2**30, 3)
 
 
 def _gib(parameters: int) -> float:

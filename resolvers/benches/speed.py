@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from nvp.atlas.series import Series
-from resolvers.benches.literal import flops_of, memory_of
+from resolvers.benches.costs import flops_of, memory_of, mfu
 from resolvers.benches.peers import applied, build, pairs, rate_at, size_of, stepper
 from resolvers.benches.scenarios import ScenarioSize, Trajectories, lenient, series_of, simulate
 from resolvers.benches.suites import Report, SuiteConfig
@@ -34,8 +34,6 @@ _BATCH = 8
 _PEER = "UNet;17;2;relu"
 _WIDTHS, _LATENT = (32, 32, 16), 32
 _STEPS, _BLOCK = 150, 10
-# dense operations per second that the device promises in the type of our products
-_PEAK: Mapping[str, float] = {"NVIDIA H200": 494e12, "NVIDIA H100 80GB HBM3": 494e12}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,18 +140,10 @@ def _row(one: Contestant, steps: int, error: float) -> dict[str, Any]:
         "forward_gflop": round(one.forward_gflop, 4),
         "step_gflop": round(one.step_gflop, 4),
         "gflop_per_second": round(one.step_gflop * _BATCH / wall, 2),
-        "mfu": _mfu(one.step_gflop * _BATCH / wall),
+        "mfu": mfu(1e9 * one.step_gflop * _BATCH / wall),
         "step_memory_gib": one.step_memory_gib,
         "compile_seconds": round(one.compile_seconds, 1),
     }
-
-
-def _mfu(gflop_per_second: float) -> float | None:
-    """Share of what the device promises; None where nothing is known of it."""
-    import jax
-
-    peak = _PEAK.get(jax.devices()[0].device_kind)
-    return None if peak is None else gflop_per_second * 1e9 / peak
 
 
 def _ours(data: Trajectories, seed: int) -> Contestant:
@@ -266,8 +256,9 @@ def _latency(scale: int, keep: Path | None, n: int, progress: Report) -> dict[st
 
     progress("forecast", 0.0, f"{scale}²")
     rng = np.random.default_rng(0)
-    places = sorted(path.parent for path in keep.rglob("config.json")) if keep is not None else []
-    names = [place for place in places if "fluid_dynamics" in str(place)] or places
+    # the last of a training's best is the one that was scored
+    places = sorted(path.parent for path in keep.rglob("told/best-*/config.json")) if keep is not None else []
+    names = [place for place in places if "fluid_dynamics" in place.parts] or places
     shape = (2, scale, scale)
     series = Series(
         energy=rng.lognormal(size=(*shape, 1)).astype(np.float32),
@@ -275,7 +266,7 @@ def _latency(scale: int, keep: Path | None, n: int, progress: Report) -> dict[st
         dt=2.1,
         domain="fluid_dynamics",
     )
-    forecaster: Any = load_forecaster(names[0]) if names else _untrained(series)
+    forecaster: Any = load_forecaster(names[-1]) if names else _untrained(series)
     if forecaster.history > 1:
         series = replace(
             series,
@@ -297,7 +288,7 @@ def _latency(scale: int, keep: Path | None, n: int, progress: Report) -> dict[st
         "scale": scale,
         "size": "small",
         "n": n,
-        "checkpoint": names[0].name if names else None,
+        "checkpoint": names[-1].name if names else None,
         "p50_ms": round(float(p50), 2),
         "p95_ms": round(float(p95), 2),
     }

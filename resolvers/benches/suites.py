@@ -45,4 +45,5 @@ def _run(name: str, config: SuiteConfig, progress: Report) -> dict[str, Any]:
     return found
 
 
-SUITES: Mapping[str, Suite] = {name: partial(_run, name) for name in ("pde5", "heads", "calibration", "speed", "real")}
+_NAMES = ("pde5", "heads", "calibration", "speed", "real", "epochs", "steps")
+SUITES: Mapping[str, Suite] = {name: partial(_run, name) for name in _NAMES}

@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from nvp.errors import FieldError
+from resolvers.benches.costs import accelerator
 from resolvers.benches.machine import machine
 from resolvers.benches.suites import SUITES, Report, SuiteConfig
 from resolvers.cli.bars import Bars
@@ -112,6 +113,7 @@ def measured(name: str, work: Callable[[Report], dict[str, Any]], *, as_json: bo
     except FieldError as error:
         fail(error)
     where["versions"] |= found.pop("libraries", {})
+    where["device"]["accelerator"] = accelerator()
     emit({"name": name, **where, **found}, as_json=as_json, text=_text(found))
     if not found["passed"]:
         raise typer.Exit(1)
