@@ -14,7 +14,7 @@ from graph.models.model import Checkpoint, Epoch, Model
 from graph.models.outcome import PredictionLog, Violation
 from graph.models.prediction import Evaluation, Prediction
 from graph.models.relaxation import GateEvent, RelaxationRun, RelaxationStep
-from graph.models.run import EvaluationRun, GenerationRun, PredictionRun, Run, TrainingRun
+from graph.models.run import EvaluationRun, GenerationRun, PredictionRun, Run, ShadowRun, TrainingRun
 from graph.models.sequence import Segment, Sequence, Split
 from graph.models.snapshot import EnergySnapshot, Observed, Predicted, Simulated
 from graph.models.sweep import SweepPoint, SweepRun
@@ -48,6 +48,7 @@ __all__ = [
     "Run",
     "Segment",
     "Sequence",
+    "ShadowRun",
     "Simulated",
     "Split",
     "Stage",

@@ -98,3 +98,7 @@ class EvaluationRun(Run):
 
 class PredictionRun(Run):
     """Rolls a checkpoint out from one state."""
+
+
+class ShadowRun(Run):
+    """Trains the members of a shadow ensemble, or lets them say what comes next."""

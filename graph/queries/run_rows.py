@@ -29,6 +29,7 @@ RUN_LABELS: Mapping[str, str] = {
     "sweep": "SweepRun",
     "expansion": "ExpansionRun",
     "ace": "ACERun",
+    "shadows": "ShadowRun",
 }
 CAPABILITIES = ("batch", "interactive", "orchestration")
 """Which worker may take a run. One of orchestration computes nothing: it makes runs for the others and waits."""

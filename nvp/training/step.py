@@ -222,9 +222,10 @@ def updated(
     )
 
 
-def _step(
+def one_step(
     goal: Goal, state: TrainState, constants: Any, batch: Batch, rate: Float[Array, ""], seed: UInt32[Array, ""]
 ) -> tuple[TrainState, Loss]:
+    """The state after one batch, and its loss before; not compiled yet."""
     key = step_key(seed, state.step)
 
     def objective(params: Weights) -> tuple[Array, tuple[Loss, Any]]:
@@ -240,7 +241,7 @@ def train_step(
     goal: Goal, state: TrainState, constants: Any, batch: Batch, rate: Float[Array, ""], seed: UInt32[Array, ""]
 ) -> tuple[TrainState, Loss]:
     """The state after one batch, and its loss before."""
-    return _step(goal, state, constants, batch, rate, seed)
+    return one_step(goal, state, constants, batch, rate, seed)
 
 
 @partial(jax.jit, static_argnames=("goal",), donate_argnames=("state",))
@@ -250,7 +251,7 @@ def train_steps(
     """The state after s batches, stacked along a new first axis, in one dispatch; the loss of each."""
 
     def one(state: TrainState, given: tuple[Batch, Array]) -> tuple[TrainState, Loss]:
-        return _step(goal, state, constants, *given, seed)
+        return one_step(goal, state, constants, *given, seed)
 
     final: tuple[TrainState, Loss] = jax.lax.scan(one, state, (batches, rates))
     return final

@@ -2,7 +2,7 @@
 
 One Evaluation per checkpoint goes into the graph. Several checkpoints are rng seeds of one configuration: each of their
 evaluations then also holds the mean over seeds, under `over_seeds`. Ridge regression learns from the split's training
-part and chooses its penalty on the validation part.
+part and chooses its penalty on the validation part. An experiment that counts sequences asks for `samples`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nvp.prediction.seeds import combine
 from resolvers.services.context import Services
 from resolvers.services.forecasters import forecaster_of
 from resolvers.services.loading import load_stretches
+from resolvers.services.sampling import sampled
 from resolvers.task import Task
 
 
@@ -36,6 +37,21 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         # where a domain was left out, the other parts are of other domains: no baseline learns from them
         for role in (() if "left_out" in config else ("train", "val"))
     ] or ([], [])
+    if "samples" in config:
+        scores = await sampled(
+            services,
+            task,
+            checkpoint=checkpoints[0],
+            series=series,
+            fit=fit,
+            validation=validation,
+            asked=config["samples"],
+            rng_seed=run.rng_seed,
+        )
+        await evaluation.record_evaluation(
+            services.gateway, task.lease, checkpoint=checkpoints[0].uid, stretches=scored, scores=scores
+        )
+        return
     await task.report(0.0, "fitting the baselines")
     rivals = await task.compute(rivals_for, series, fit, validation)
     results = []
@@ -56,9 +72,12 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     left_out = {"left_out": config["left_out"]} if "left_out" in config else {}
     mean = {"over_seeds": combine(results).to_json()} if len(results) > 1 else {}
     for checkpoint, result in zip(checkpoints, results, strict=True):
-        scores: dict[str, Any] = result.to_json() | mean | left_out
         await evaluation.record_evaluation(
-            services.gateway, task.lease, checkpoint=checkpoint.uid, stretches=scored, scores=scores
+            services.gateway,
+            task.lease,
+            checkpoint=checkpoint.uid,
+            stretches=scored,
+            scores=result.to_json() | mean | left_out,
         )
 
 
