@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,10 +19,11 @@ from graph.errors import GraphError, Outage
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.errors import FieldError
-from resolvers.energy import estimated
+from resolvers.energy.meter import Meter, device, meter
+from resolvers.energy.spent import share
 from resolvers.lifeline import die_with_parent
 from resolvers.logs import log_to_stderr
-from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
+from resolvers.pipe import Done, Execute, Hello, Message, Ready, Spending, Stop, receive, send
 from resolvers.services.context import Services, open_services
 from resolvers.task import Cancelled, LeaseLost, Task
 
@@ -37,6 +37,7 @@ SERVICES = {
     "sweep": "resolvers.services.sweep",
     "expansion": "resolvers.services.expansion",
     "ace": "resolvers.services.ace",
+    "shadows": "resolvers.services.shadows",
 }
 
 # kinds that wait for other runs rather than compute: those that arrive together are worked side by side
@@ -63,7 +64,7 @@ class Child:
         async with open_services(hello.settings) as services:
             for kind in hello.kinds:
                 await asyncio.to_thread(import_module, SERVICES[kind])
-            await self._say(Ready(device=_device()))
+            await self._say(Ready(device=device()))
             group: asyncio.Task[None] | None = None
             while True:
                 try:
@@ -85,12 +86,23 @@ class Child:
         self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
         for kind in dict.fromkeys(run.kind for run in runs):
             together = [(run, self._tasks[run.uid]) for run in runs if run.kind == kind]
-            began = time.process_time()
-            errors = await _errors(kind, services, together)
+            with meter() as running:
+                uids = [run.uid for run, _ in together]
+                telling = asyncio.create_task(self._tell(running, uids, services.settings.lease_seconds / 3))
+                try:
+                    errors = await _errors(kind, services, together)
+                finally:
+                    telling.cancel()
             # what arrives together is worked together, and shares what that takes
-            spent = estimated((time.process_time() - began) / len(together), _device())
+            spent = share(running.spent, len(together))
             for uid, error in errors.items():
                 await self._say(replace(_done(uid, error), spent=spent))
+
+    async def _tell(self, running: Meter, uids: Sequence[str], seconds: float) -> None:
+        """Say every so often what was spent: should this process be killed, that much is known."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self._say(Spending(by=dict.fromkeys(uids, share(running.spent, len(uids)))))
 
     async def _say(self, message: Message) -> None:
         await send(self._writer, message)
@@ -121,16 +133,16 @@ async def _error(work: Awaitable[None]) -> Exception | None:
 
 
 def _done(uid: str, error: Exception | None) -> Done:
-    device = _device()
+    name = device()
     match error:
         case None:
-            return Done(uid=uid, state="SUCCEEDED", device=device)
+            return Done(uid=uid, state="SUCCEEDED", device=name)
         case Cancelled():
-            return Done(uid=uid, state="CANCELLED", device=device)
+            return Done(uid=uid, state="CANCELLED", device=name)
         case LeaseLost():
-            return Done(uid=uid, state="LOST", device=device)
+            return Done(uid=uid, state="LOST", device=name)
         case GraphError(code="PARENT_ENDED"):  # it was about to ask for work, and is to stop
-            return Done(uid=uid, state="CANCELLED", device=device)
+            return Done(uid=uid, state="CANCELLED", device=name)
         case GraphError() | FieldError():
             return Done(
                 uid=uid,
@@ -138,17 +150,11 @@ def _done(uid: str, error: Exception | None) -> Done:
                 error_code=error.code,
                 error_message=str(error),
                 again=isinstance(error, Outage),
-                device=device,
+                device=name,
             )
     log.error("run %s failed", uid, exc_info=error)
     message = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Done(uid=uid, state="FAILED", error_code="INTERNAL", error_message=message, device=device)
-
-
-def _device() -> str | None:
-    """The accelerator's name, once a service has loaded JAX."""
-    jax = sys.modules.get("jax")
-    return None if jax is None else str(jax.devices()[0].device_kind)
+    return Done(uid=uid, state="FAILED", error_code="INTERNAL", error_message=message, device=name)
 
 
 async def _main() -> None:

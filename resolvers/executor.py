@@ -15,7 +15,8 @@ from graph.errors import Outage
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.prediction import cache
-from resolvers.pipe import Done, Execute, Hello, Message, Ready, Stop, receive, send
+from resolvers.energy.spent import Spent
+from resolvers.pipe import Done, Execute, Hello, Message, Ready, Spending, Stop, receive, send
 
 # a training yields the cores to predictions, Neo4j and the API
 NICENESS = {"batch": 10, "interactive": 0, "orchestration": 0}
@@ -38,6 +39,9 @@ class Executor:
         self._settings = settings
         self._capability = capability
         self._process: asyncio.subprocess.Process | None = None
+        # of the group in work: how runs ended, and what the others have spent so far
+        self.ended: dict[str, Done] = {}
+        self.spending: dict[str, Spent] = {}
 
     async def __aenter__(self) -> Executor:
         return self
@@ -85,14 +89,16 @@ class Executor:
 
         One group at a time: call it again only after it has returned.
         """
+        self.ended, self.spending = {}, {}
         await self.start()
         await self._say(Execute(runs=tuple(group)))
-        outcomes: dict[str, Done] = {}
-        while len(outcomes) < len(group):
-            message = await self._hear()
-            if isinstance(message, Done):
-                outcomes[message.uid] = message
-        return outcomes
+        while len(self.ended) < len(group):
+            match await self._hear():
+                case Done() as done:
+                    self.ended[done.uid] = done
+                case Spending() as told:
+                    self.spending |= told.by
+        return dict(self.ended)
 
     async def stop(self, uid: str, *, lost: bool = False) -> None:
         """Tell the child that this run was cancelled (or its lease lost); it ends at the next report."""

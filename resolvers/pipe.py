@@ -9,7 +9,7 @@ from typing import Literal
 
 from graph.queries.runs import RunRow
 from graph.settings import Settings
-from resolvers.energy import Spent
+from resolvers.energy.spent import Spent
 
 State = Literal["SUCCEEDED", "FAILED", "CANCELLED", "QUEUED", "LOST"]
 
@@ -61,7 +61,14 @@ class Done:
     spent: Spent | None = None
 
 
-Message = Hello | Execute | Stop | Ready | Done
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """Child → worker, now and then: what the runs in work have spent so far, by uid, in this attempt."""
+
+    by: dict[str, Spent]
+
+
+Message = Hello | Execute | Stop | Ready | Done | Spending
 
 
 async def send(writer: asyncio.StreamWriter, message: Message) -> None:

@@ -16,11 +16,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from graph.errors import Outage
 from graph.gateway import Gateway
 from graph.queries import runs
+from graph.queries.backoff import pause
 from graph.queries.runs import RunRow
 from graph.settings import Settings
 from migrations.runner import require_current
@@ -53,6 +55,8 @@ class Worker:
         self._ending = asyncio.Event()
         self._reaped = 0.0
         self._told: dict[str, Done] = {}
+        # we ended the child over a run's time: the others of its group are not to blame
+        self._killed = False
 
     @property
     def ended(self) -> bool:
@@ -104,12 +108,14 @@ class Worker:
         group = [run for run in started if run is not None]
         if not group:
             return
-        self._told = {}
-        beating = asyncio.create_task(self._keep(executor, group))
+        self._told, self._killed = {}, False
+        beside = [asyncio.create_task(self._keep(executor, group))]
+        beside += [asyncio.create_task(self._limit(executor, run)) for run in group if run.time_limit is not None]
         try:
             outcomes = await self._outcomes(executor, group)
         finally:
-            beating.cancel()
+            for task in beside:
+                task.cancel()
         await asyncio.gather(*(self._finish(run, outcomes[run.uid]) for run in group))
 
     async def _outcomes(self, executor: Executor, group: Sequence[RunRow]) -> dict[str, Done]:
@@ -124,15 +130,39 @@ class Worker:
             handing_back = not working.done()
             if handing_back:
                 await executor.kill()
-            return await working
+            return {uid: self._judged(done) for uid, done in (await working).items()}
         except ChildDied as died:
             if not handing_back:
                 log.warning("%s", died)
             back = Done(uid="", state="QUEUED", error_message="handed back by its worker")
             crashed = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message=f"{died}.", again=True)
-            return {run.uid: self._told.get(run.uid, back if handing_back else crashed) for run in group}
+            otherwise = back if handing_back or self._killed else crashed
+            known = {uid: self._judged(done) for uid, done in executor.ended.items()}
+            return {run.uid: otherwise for run in group} | self._told | known
         finally:
             ending.cancel()
+
+    def _judged(self, done: Done) -> Done:
+        """What the child said; one that stopped because its time was up has failed."""
+        told = self._told.get(done.uid)
+        if told is None or (told.state, done.state) != ("FAILED", "CANCELLED"):
+            return done
+        return replace(told, device=done.device, spent=done.spent)
+
+    async def _limit(self, executor: Executor, run: RunRow) -> None:
+        """End a run whose time is up: the child is told, and killed where it does not listen."""
+        await asyncio.sleep(max(run.seconds_left or 0.0, 0.0))
+        if run.uid in executor.ended:
+            return
+        message = f"expected an end within {run.time_limit:g} s, got none."
+        late = Done(uid=run.uid, state="FAILED", error_code="TIME_LIMIT", error_message=message)
+        self._told.setdefault(run.uid, late)
+        with suppress(ChildDied):
+            await executor.stop(run.uid)
+        await asyncio.sleep(GRACE_SECONDS)
+        if run.uid not in executor.ended:
+            self._killed = True
+            await executor.kill()
 
     async def _keep(self, executor: Executor, group: Sequence[RunRow]) -> None:
         """Renew the leases until cancelled; end a child that does not stop what it was told to stop."""
@@ -140,7 +170,8 @@ class Worker:
         deadline: float | None = None
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
-            await asyncio.gather(*(self._renew(executor, run, renewed) for run in group if run.uid not in self._told))
+            kept = (run for run in group if self._told.get(run.uid) is None or self._told[run.uid].state == "FAILED")
+            await asyncio.gather(*(self._renew(executor, run, renewed) for run in kept))
             if all(run.uid in self._told for run in group):  # else those that go on need the child
                 deadline = deadline or time.monotonic() + GRACE_SECONDS
                 if time.monotonic() > deadline:
@@ -149,15 +180,23 @@ class Worker:
 
     async def _renew(self, executor: Executor, run: RunRow, renewed: dict[str, float]) -> None:
         """One sign of life; a cancellation or a lost lease is passed on to the child."""
-        lease = run.lease
+        lease, spent = run.lease, executor.spending.get(run.uid)
         try:
-            beat = await runs.heartbeat(self._gateway, lease.run, lease.token, self._settings.lease_seconds)
+            beat = await runs.heartbeat(
+                self._gateway,
+                lease.run,
+                lease.token,
+                self._settings.lease_seconds,
+                joules=None if spent is None else spent.joules,
+                source=None if spent is None else spent.source,
+            )
         except Outage:  # Neo4j may come back before the lease runs out
             if time.monotonic() - renewed[run.uid] < self._settings.lease_seconds:
                 return
             beat = None
         if beat is None or beat.cancel_requested:
-            self._told[run.uid] = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
+            told = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
+            self._told[run.uid] = told if beat is None else self._told.get(run.uid, told)
             with suppress(ChildDied):  # then `_outcomes` knows
                 await executor.stop(run.uid, lost=beat is None)
         else:
@@ -165,7 +204,7 @@ class Worker:
 
     async def _finish(self, run: RunRow, done: Done) -> None:
         """Write the end of a run, or its return to the queue, under its lease."""
-        state = done.state
+        state, delay = done.state, 0.0
         fields: dict[str, Any] = {"device": done.device}
         if done.spent is not None:
             fields |= {"energy_joules": done.spent.joules, "energy_source": done.spent.source}
@@ -173,7 +212,7 @@ class Worker:
             log.warning("run %s: lease lost", run.uid)
             return
         if state == "FAILED" and done.again and run.attempt < self._settings.max_attempts:
-            state = "QUEUED"
+            state, delay = "QUEUED", pause(run.uid, run.attempt)
         if state == "QUEUED":
             fields["message"] = f"to be tried again: {done.error_message}"
         elif state == "FAILED":
@@ -181,7 +220,7 @@ class Worker:
         elif state == "SUCCEEDED":
             reach("committed")
             fields |= {"progress": 1.0}
-        moved = await runs.transition(self._gateway, run.uid, "RUNNING", state, run.lease_token, **fields)
+        moved = await runs.transition(self._gateway, run.uid, "RUNNING", state, run.lease_token, delay=delay, **fields)
         log.info("run %s: %s", run.uid, state if moved else "lease lost")
 
 

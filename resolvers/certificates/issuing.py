@@ -7,7 +7,6 @@ signs again, behind that one.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +37,7 @@ from resolvers.certificates.statement import (
     missing,
     refusal,
 )
+from resolvers.energy.budget import parse
 
 ATTEMPTS = 64
 PAGE = 100
@@ -87,6 +87,8 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         )
     if run.state == "SUCCEEDED" and (run.energy_joules is None or run.energy_source is None):
         raise missing(run.uid, "energy and how it is known")
+    if run.unmetered:
+        raise missing(run.uid, f"the energy of {run.unmetered} of its attempts")
     started, finished = run.started_at or run.created_at, run.finished_at or end.now
     work = Work(
         uid=run.uid,
@@ -249,10 +251,11 @@ def _budget(known: Provenance) -> Budget | None:
     asked = known.run.config.get("compute_budget")
     if asked is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k?)(J|s)", str(asked))
-    if match is None or (match[2] and match[3] == "s"):
-        raise missing(known.run.uid, f"a budget in J, kJ or s, but {asked!r}")
-    return Budget(amount=float(match[1]) * (1000.0 if match[2] else 1.0), unit="J" if match[3] == "J" else "s")
+    try:
+        budget = parse(str(asked))
+    except GraphError:
+        raise missing(known.run.uid, f"a budget such as 500J or 90s, but {asked!r}") from None
+    return Budget(amount=budget.amount, unit=budget.unit)
 
 
 def _cited(things: Iterable[Thing]) -> tuple[Cited, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from graph.queries import prediction, runs, timeline, training
 from graph.queries.runs import RunRow
-from resolvers.energy import ESTIMATED, Spent
+from resolvers.energy.spent import ESTIMATED, Spent
 from resolvers.executor import ChildDied, Executor
 from resolvers.pipe import Done
 from resolvers.services.context import Services
@@ -30,7 +30,7 @@ async def _submitted(services: Services) -> RunRow:
 @pytest.mark.parametrize(
     ("done", "attempts", "state", "attempt"),
     [
-        (Done(uid="", state="SUCCEEDED", spent=Spent(2.5, "estimated")), 1, "SUCCEEDED", 1),
+        (Done(uid="", state="SUCCEEDED", spent=Spent(2.5, 1.0, "estimated")), 1, "SUCCEEDED", 1),
         (Done(uid="", state="CANCELLED"), 1, "CANCELLED", 1),
         (Done(uid="", state="QUEUED"), 3, "QUEUED", 4),
         (Done(uid="", state="FAILED", error_code="BAD", error_message="bad."), 1, "FAILED", 1),
@@ -47,7 +47,8 @@ async def test_how_a_run_ends(services: Services, done: Done, attempts: int, sta
     await Worker(services.gateway, services.settings, "batch")._finish(run, done)
     now = await runs.run(services.gateway, run.uid)
     assert (now.state, now.attempt) == (state, attempt)
-    assert (now.energy_joules, now.energy_source) == (done.spent or (None, None))
+    told = done.spent and (done.spent.joules, done.spent.source)
+    assert (now.energy_joules, now.energy_source) == (told or (None, None))
     if state == "FAILED":
         assert (now.error_code, now.error_message) == (done.error_code, done.error_message)
 
@@ -57,6 +58,8 @@ class _Child:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
+        self.spending: dict[str, Spent] = {}
+        self.ended: dict[str, Done] = {}
 
     async def stop(self, uid: str, *, lost: bool = False) -> None:
         self.told.append((uid, lost))
