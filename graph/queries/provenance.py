@@ -22,7 +22,9 @@ from graph.queries.run_rows import RunRow
 MOST = 10_000
 """Nodes of one kind of one run that are looked at; `Provenance.cut` says where there were more."""
 OUTCOME = "outcome"
-"""Role of what a run knows of its own end: epochs, steps, points, candidates, gates."""
+"""Role of what a run knows of its own end: epochs, steps, points, candidates, gates, stages, votes, verdicts."""
+_EXPERIMENT = ("tested", "staged", "voted")
+"""Parts of that which only some runs have: they count where they are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class Provenance:
     members: tuple[tuple[str, str], ...]
     informed_by: tuple[str, ...]
     parent: str | None
-    # of an ACE run
+    # of an ACE run: what it found of each hypothesis, its stages in order, and the votes of its last round
     hypotheses: tuple[Mapping[str, Any], ...]
     stages: tuple[Mapping[str, Any], ...]
     votes: tuple[Mapping[str, Any], ...]
@@ -95,7 +97,7 @@ async def provenance(gateway: Gateway, uid: str) -> Provenance:
     (around,) = await gateway.read(_AROUND, run=uid, limit=MOST)
     states = await gateway.read(_STATES, run=uid, limit=MOST)
     things = tuple(_thing(row) for row in outputs)
-    outcome = plain(around["outcome"])
+    outcome = {name: value for name, value in plain(around["outcome"]).items() if value or name not in _EXPERIMENT}
     if any(value not in (None, []) for value in outcome.values()):
         things += (Thing(label="Run", uid=uid, role=OUTCOME, sha256=identity.digest(outcome)),)
     named = {
@@ -184,13 +186,19 @@ RETURN
     RETURN DISTINCT [p.uid, s.uid] AS pair ORDER BY pair LIMIT $limit } AS members,
   COLLECT { MATCH (r)-[:WAS_INFORMED_BY]->(o:Run) RETURN o.uid ORDER BY o.uid LIMIT $limit } AS informed_by,
   COLLECT { MATCH (r)-[:PART_OF]->(o:Run) RETURN o.uid LIMIT 1 }[0] AS parent,
-  COLLECT { MATCH (r)<-[:TESTED_BY]-(h:Hypothesis)
-    RETURN h {.uid, .text, .claim_json, .credence, .verdict} ORDER BY h.uid LIMIT $limit } AS hypotheses,
+  COLLECT { MATCH (r)<-[test:TESTED_BY]-(h:Hypothesis)
+    RETURN h {.uid, .text, .claim_json, prior: test.prior, weight: test.weight, settled_at: test.settled_at,
+      credence: coalesce(test.credence, h.credence), verdict: coalesce(test.verdict, h.verdict)}
+    ORDER BY h.uid LIMIT $limit } AS hypotheses,
   COLLECT { MATCH (r)-[:STAGE]->(s:Stage)
-    RETURN s {.name, .state, .started_at, .finished_at, .energy_joules, .energy_source}
-    ORDER BY s.started_at, s.name LIMIT $limit } AS stages,
+    RETURN s {.uid, .name, .round, .state, .started_at, .finished_at, .energy_joules, .energy_source, .seconds,
+      .outputs_json}
+    ORDER BY s.round, s.position, s.started_at, s.name LIMIT $limit } AS stages,
   COLLECT { MATCH (r)-[:VOTE]->(v:Vote)
-    RETURN v {.member, .sha256, .agrees} ORDER BY v.member LIMIT $limit } AS votes,
+    WITH collect(v) AS votes, max(v.round) AS last
+    UNWIND votes AS v
+    WITH v, last WHERE last IS NULL OR v.round = last
+    RETURN v {.uid, .member, .round, .sha256, .agrees} ORDER BY v.member LIMIT $limit } AS votes,
   r {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90, .written_back,
     .spent, .budget, .snapped_energy, .keys, .terms, .eta, .axes, .points, .best, .gamma, .tau, .survivors, .applied,
     epochs: COLLECT { MATCH (r)-[:EPOCH]->(e:Epoch)
@@ -203,7 +211,16 @@ RETURN
     candidates: COLLECT { MATCH (r)-[:WEIGHS]->(c:ExpansionCandidate)
       RETURN [c.index, c.key, c.energy_before, c.energy_after, c.accepted] ORDER BY c.index LIMIT $limit },
     gates: COLLECT { MATCH (r)-[:DECIDED]->(g:GateEvent)
-      RETURN [g.key, g.eta, g.net, g.opened, g.refusal] ORDER BY g.key LIMIT $limit }} AS outcome
+      RETURN [g.key, g.eta, g.net, g.opened, g.refusal] ORDER BY g.key LIMIT $limit },
+    tested: COLLECT { MATCH (r)<-[t:TESTED_BY]-(h:Hypothesis) WHERE t.settled_at IS NOT NULL
+      RETURN [h.uid, h.text, h.claim_json, t.verdict, t.prior, t.credence, t.weight, t.verdict_json]
+      ORDER BY h.uid LIMIT $limit },
+    staged: COLLECT { MATCH (r)-[:STAGE]->(s:Stage) WHERE s.name <> 'retire' AND s.round >= 1
+      RETURN [s.round, s.name, s.state, s.inputs_json, s.outputs_json, s.energy_joules, s.energy_source]
+      ORDER BY s.round, s.position LIMIT $limit },
+    voted: COLLECT { MATCH (r)-[:VOTE]->(v:Vote) WHERE v.round >= 1
+      RETURN [v.round, v.member, v.sha256, v.agrees, v.starts, v.agreed] ORDER BY v.round, v.member LIMIT $limit }
+  } AS outcome
 LIMIT 1
 """
 

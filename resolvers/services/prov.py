@@ -1,6 +1,7 @@
 """PROV: runs and what they did as a PROV-JSON document, which tools that know nothing of us can read.
 
     Run, Prediction, Stage        prov:Activity      a child wasStartedBy its parent, wasInformedBy others
+    Hypothesis, Vote, outputs     prov:Entity        of stages; a verdict wasDerivedFrom hypothesis and evidence
     inputs, outputs, states       prov:Entity        used {role}, wasGeneratedBy, wasDerivedFrom; Split: prov:Collection
     configuration                 prov:Plan          of the association of the run with the software
     code version                  prov:SoftwareAgent
@@ -22,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from graph.identity import canonical_json, digest
+from graph.queries.hypotheses import EVIDENCE
 from graph.queries.provenance import OUTCOME, Call, Provenance, Thing
 from graph.queries.run_rows import RUN_LABELS
 
@@ -146,25 +148,44 @@ class _Bundle:
             self._relate("hadMember", {"prov:collection": self._bare("Split", whole), "prov:entity": member})
 
     def _experiment(self) -> None:
-        """What an ACE run tested, and its stages."""
+        """What an ACE run tested, its stages, the votes in the last of them, and the verdicts that came of it."""
+        evidence = [self._thing(thing) for thing in self._known.inputs if thing.role == EVIDENCE]
         for found in self._known.hypotheses:
-            facts = {"text": found["text"], "verdict": found["verdict"], "credence": found["credence"]}
-            self._relate(
-                "used", {"prov:activity": self._run, "prov:entity": self._bare("Hypothesis", found["uid"], **facts)},
-                role="hypothesis",
-            )  # fmt: skip
-        for index, stage in enumerate(self._known.stages):
-            activity = f"fg:stage/{self._known.run.uid}/{index}"
-            facts = {
-                "prov:type": _name("fg:Stage"),
-                "prov:label": stage["name"],
-                "prov:startTime": _time(stage["started_at"]),
-                "prov:endTime": _time(stage["finished_at"]),
-                "fg:energy_joules": stage["energy_joules"],
-                "fg:energy_source": stage["energy_source"],
-            }
-            self._add("activity", activity, facts)
-            self._relate("wasStartedBy", {"prov:activity": activity, "prov:starter": self._run})
+            said = self._bare("Hypothesis", found["uid"], text=found["text"], claim=found["claim"])
+            self._relate("used", {"prov:activity": self._run, "prov:entity": said}, role="hypothesis")
+            if found["settled_at"] is None:
+                continue
+            facts = {key: found[key] for key in ("verdict", "prior", "credence", "weight")}
+            verdict = self._bare("Verdict", f"{self._known.run.uid}/{found['uid']}", **facts)
+            made = {"prov:entity": verdict, "prov:activity": self._run}
+            self._relate("wasGeneratedBy", {**made, "prov:time": _time(found["settled_at"])})
+            for source in (said, *evidence):
+                self._derived(verdict, source)
+        before, verified = None, self._run
+        for stage in self._known.stages:
+            activity = self._stage(stage)
+            if before is not None:
+                self._relate("wasInformedBy", {"prov:informed": activity, "prov:informant": before})
+            before, verified = activity, activity if stage["name"] == "verify" else verified
+        for vote in self._known.votes:
+            said = self._bare("Vote", vote["uid"], **{key: vote[key] for key in ("member", "sha256", "agrees")})
+            self._relate("wasGeneratedBy", {"prov:entity": said, "prov:activity": verified})
+
+    def _stage(self, stage: Mapping[str, Any]) -> str:
+        activity = f"fg:stage/{stage['uid']}"
+        facts = {
+            "prov:type": _name("fg:Stage"),
+            "prov:label": stage["name"],
+            "prov:startTime": _time(stage["started_at"]),
+            "prov:endTime": _time(stage["finished_at"]),
+            **{f"fg:{key}": stage[key] for key in ("round", "energy_joules", "energy_source", "seconds")},
+        }
+        self._add("activity", activity, facts)
+        self._relate("wasStartedBy", {"prov:activity": activity, "prov:starter": self._run})
+        if stage["outputs"]:
+            made = self._bare("Outputs", stage["uid"], sha256=digest(stage["outputs"]), value=stage["outputs"])
+            self._relate("wasGeneratedBy", {"prov:entity": made, "prov:activity": activity})
+        return activity
 
     def _thing(self, thing: Thing) -> str:
         label = "Outcome" if thing.role == OUTCOME else thing.label

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from prov.model import ProvActivity, ProvBundle, ProvDocument, ProvEntity
 
 from graph.gateway import Gateway
-from graph.queries import prediction, runs
+from graph.queries import ace, hypotheses, prediction, runs
+from graph.queries.ace import NewVote
 from graph.queries.prediction import NewPredicted
 from graph.queries.provenance import provenance
 from resolvers.services.prov import NAMESPACE, document
-from tests.graph.queries import builders
+from tests.graph.queries import builders, experiments
 
 pytestmark = pytest.mark.db
 
@@ -135,6 +137,44 @@ async def test_all_runs_are_one_graph(gateway: Gateway, lineage: dict[str, str])
     assert {name.localpart for name in named} <= {
         record.identifier.localpart for record in whole.get_records() if record.identifier
     }
+
+
+async def test_an_experiment_is_its_stages_and_what_came_of_them(gateway: Gateway) -> None:
+    _, _, checkpoint = await builders.trained(gateway)
+    evidence = await experiments.evaluated(gateway, checkpoint)
+    tested, untested = [await experiments.proposed(gateway, key=key) for key in ("a", "b")]
+    run = await experiments.experiment(gateway)
+    await experiments.walk(gateway, run.lease, until="verify", rounds=2)
+    for round, agree in ((1, False), (2, True)):
+        votes = [NewVote(member=n, sha256=f"{n}a", agrees=agree, round=round) for n in range(3)]
+        await ace.record_votes(gateway, run.lease, votes)
+    await hypotheses.take_up(gateway, run.lease, untested.uid)
+    await hypotheses.settle(
+        gateway, run.lease, hypothesis=tested.uid, verdict="refuted", credence=0.2, weight=-0.6, evidence=[evidence]
+    )
+
+    (bundle,) = read(document([await provenance(gateway, run.uid)])).bundles
+    activity, verdict = f"run/{run.uid}", f"verdict/{run.uid}/{tested.uid}"
+    stages = [f"stage/{stage.uid}" for stage in await ace.stages(gateway, run.uid)]
+    assert len(stages) == 1 + 2 * 5
+    assert {each.identifier.localpart for each in bundle.get_records(ProvActivity)} == {activity, *stages}
+    assert related(bundle, "Communication") == {(later, earlier) for earlier, later in pairwise(stages)}
+    assert related(bundle, "Usage") == {
+        (activity, f"evaluation/{evidence}"),
+        *((activity, f"hypothesis/{one.uid}") for one in (tested, untested)),
+    }
+    assert related(bundle, "Derivation") == {
+        (verdict, f"hypothesis/{tested.uid}"),
+        (verdict, f"evaluation/{evidence}"),
+    }
+    made = {by: {thing for thing, maker in related(bundle, "Generation") if maker == by} for by in (activity, *stages)}
+    assert made[activity] == {verdict, f"outcome/{run.uid}"}
+    # the votes that the verdict rests on are those of the last round
+    assert len([thing for thing in made[stages[-1]] if thing.startswith("vote/")]) == 3
+    assert not any(thing.startswith("vote/") for by in stages[:-1] for thing in made[by])
+    assert all(f"outputs/{by.removeprefix('stage/')}" in made[by] for by in stages)
+    (said,) = [each for each in bundle.get_records(ProvEntity) if each.identifier.localpart == verdict]
+    assert {str(value) for value in said.get_attribute("fg:verdict")} == {"refuted"}
 
 
 async def test_twice_is_the_same_document(gateway: Gateway, lineage: dict[str, str]) -> None:
