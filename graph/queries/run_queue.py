@@ -103,11 +103,12 @@ async def reap(gateway: Gateway, *, max_attempts: int) -> int:
     return moved
 
 
-# an index over several properties serves those who name them all, in its own order
+# an index over several properties serves those who name them all; and it spares the sorting (of all that wait, at each
+# claim) only where the order names them all too
 _CANDIDATES: LiteralString = """
 MATCH (r:Run {state: 'QUEUED', capability: $capability})
 WHERE r.rank IS NOT NULL AND r.not_before IS NOT NULL AND r.not_before <= datetime()
-RETURN r.uid AS uid, r.rank AS rank ORDER BY r.rank, r.not_before LIMIT $limit
+RETURN r.uid AS uid, r.rank AS rank ORDER BY r.state, r.capability, r.rank, r.not_before LIMIT $limit
 """
 
 # as deep as `run_family` goes
