@@ -23,6 +23,8 @@ class RunKind(Enum):
     RELAXATION = "relaxation"
     SWEEP = "sweep"
     EXPANSION = "expansion"
+    ACE = "ace"
+    SHADOWS = "shadows"
 
 
 @strawberry.enum(description="Where a run is in its life; nothing follows SUCCEEDED, FAILED and CANCELLED.")
@@ -47,6 +49,14 @@ class Law(Enum):
     ENERGY = "energy"
     ENERGY_DRIFT = "energy drift"
     ENTROPY = "entropy"
+
+
+@strawberry.enum(description="What became of a hypothesis.")
+class Verdict(Enum):
+    UNTESTED = "untested"
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    UNDETERMINED = "undetermined"
 
 
 @strawberry.enum(description="What energy vectors are added up by.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from schema.coordination import ModuleEvent
     from schema.expansion import ExpansionCandidate, ExpansionOutcome
     from schema.fields import Domain, Leak, Part, Segment, Sequence
+    from schema.hypotheses import Evidence, Hypothesis, HypothesisTest, Stage, Vote
     from schema.models import Checkpoint, Epoch, Model
     from schema.outcomes import PredictionLog, Violation
     from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
@@ -100,6 +101,17 @@ GATING_METRICS: Relation[GatingMetrics] = Relation("gating_metrics")
 OUTCOME_OF_SWEEP: Relation[SweepOutcome] = Relation("outcome_of_sweep")
 OUTCOME_OF_EXPANSION: Relation[ExpansionOutcome] = Relation("outcome_of_expansion")
 CANDIDATES_OF_EXPANSION: Relation[ExpansionCandidate] = Relation("candidates_of_expansion")
+PARENT_RUN: Relation[Run] = Relation("parent_run")
+CHILDREN: Relation[Run] = Relation("children")
+STAGES: Relation[Stage] = Relation("stages")
+VOTES: Relation[Vote] = Relation("votes")
+TESTS_OF_RUN: Relation[HypothesisTest] = Relation("tests_of_run")
+CITED: Relation[Evaluation] = Relation("cited")
+# from a hypothesis
+REFINES: Relation[Hypothesis] = Relation("refines")
+REFINED_BY: Relation[Hypothesis] = Relation("refined_by")
+TESTS_OF_HYPOTHESIS: Relation[HypothesisTest] = Relation("tests_of_hypothesis")
+EVIDENCE: Relation[Evidence] = Relation("evidence")
 # from a model or checkpoint
 CHECKPOINTS: Relation[Checkpoint] = Relation("checkpoints")
 PARENT: Relation[Checkpoint] = Relation("parent")
@@ -135,3 +147,4 @@ RELAXATION_STEPS: Listing[RelaxationStep] = Listing("relaxation_steps")
 ENERGY_BUDGET: Listing[EnergyBudget] = Listing("energy_budget")
 SWEEP_POINTS: Listing[SweepPoint] = Listing("sweep_points")
 MODULE_EVENTS: Listing[ModuleEvent] = Listing("module_events")
+HYPOTHESES: Listing[Hypothesis] = Listing("hypotheses")

@@ -8,11 +8,13 @@ import strawberry
 
 from schema.fields import Sequence
 from schema.runs import (
+    ACERun,
     EvaluationRun,
     ExpansionRun,
     GenerationRun,
     PredictionRun,
     RelaxationRun,
+    ShadowRun,
     SweepRun,
     TrainingRun,
 )
@@ -54,6 +56,8 @@ CancelResult = Annotated[
     | RelaxationRun
     | SweepRun
     | ExpansionRun
+    | ACERun
+    | ShadowRun
     | InvalidInput
     | NotFound,
     strawberry.union("CancelResult"),

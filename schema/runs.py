@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import strawberry
 from strawberry import relay
@@ -13,18 +13,17 @@ from schema import ports
 from schema.certificates import Certificate
 from schema.connection import DEFAULT_PAGE, MAX_PAGE, page_size
 from schema.described import described
-from schema.enums import RunKind, RunState
+from schema.enums import RunKind, RunState, Verdict
 from schema.expansion import ExpansionCandidate, ExpansionOutcome
 from schema.fields import Domain, Sequence, Split
+from schema.hypotheses import Hypothesis, HypothesisTest, Stage, Vote
 from schema.models import Checkpoint, Epoch, Model
 from schema.node import Identified
 from schema.ports import Info, Listing
+from schema.predictions import Evaluation, Prediction
 from schema.relaxation import EnergyBudget, GateEvent, GatingMetrics, RelaxationOutcome, RelaxationStep
 from schema.snapshots import EnergySnapshot
 from schema.sweep import SweepOutcome, SweepPoint
-
-if TYPE_CHECKING:
-    from schema.predictions import Evaluation, Prediction
 
 T = TypeVar("T")
 
@@ -72,6 +71,17 @@ class Run(Identified):
         found = await info.context.catalog.related(ports.CERTIFICATE_OF_RUN, self.uid)
         return found[0] if found else None
 
+    @described("The run that asked for it; null where a user did.")
+    async def parent(self, info: Info) -> Annotated[Run, strawberry.lazy("schema.runs")] | None:
+        found = await info.context.catalog.related(ports.PARENT_RUN, self.uid)
+        return found[0] if found else None
+
+    @described("The runs that it asked for, in that order.")
+    async def children(
+        self, info: Info, first: int = DEFAULT_PAGE
+    ) -> list[Annotated[Run, strawberry.lazy("schema.runs")]]:
+        return await info.context.catalog.related(ports.CHILDREN, self.uid, page_size(first))
+
 
 @strawberry.type(description="Simulates sequences of a domain.")
 class GenerationRun(Run):
@@ -99,18 +109,14 @@ class TrainingRun(Run):
 @strawberry.type(description="Predicts the fields that follow a snapshot.")
 class PredictionRun(Run):
     @described("The predictions it made.")
-    async def predictions(
-        self, info: Info, first: int = 10
-    ) -> list[Annotated["Prediction", strawberry.lazy("schema.predictions")]]:
+    async def predictions(self, info: Info, first: int = 10) -> list[Prediction]:
         return await info.context.catalog.related(ports.PREDICTIONS_OF_RUN, self.uid, page_size(first))
 
 
 @strawberry.type(description="Scores a checkpoint on a sequence, beside the baselines.")
 class EvaluationRun(Run):
     @described("The evaluations it made.")
-    async def evaluations(
-        self, info: Info, first: int = 10
-    ) -> list[Annotated["Evaluation", strawberry.lazy("schema.predictions")]]:
+    async def evaluations(self, info: Info, first: int = 10) -> list[Evaluation]:
         return await info.context.catalog.related(ports.EVALUATIONS_OF_RUN, self.uid, page_size(first))
 
 
@@ -169,6 +175,40 @@ class ExpansionRun(Run):
         return await info.context.catalog.related(ports.CANDIDATES_OF_EXPANSION, self.uid, page_size(first))
 
 
+@strawberry.type(description="Tests a hypothesis by experiments, which are its children, and gives a verdict.")
+class ACERun(Run):
+    @described("Its stages in order, as far as it is.")
+    async def stages(self, info: Info, first: int = MAX_PAGE) -> list[Stage]:
+        return await info.context.catalog.related(ports.STAGES, self.uid, page_size(first))
+
+    @described("What the members of its shadow ensemble said, by round.")
+    async def votes(self, info: Info, first: int = MAX_PAGE) -> list[Vote]:
+        return await info.context.catalog.related(ports.VOTES, self.uid, page_size(first))
+
+    @described("What it tests, the first of it first: several where it went on to what follows from a verdict.")
+    async def tests(self, info: Info, first: int = DEFAULT_PAGE) -> list[HypothesisTest]:
+        return await info.context.catalog.related(ports.TESTS_OF_RUN, self.uid, page_size(first))
+
+    @described("What it was asked to test; null until it has begun.")
+    async def hypothesis(self, info: Info) -> Hypothesis | None:
+        found = await info.context.catalog.related(ports.TESTS_OF_RUN, self.uid)
+        return await info.context.catalog.one(Hypothesis, found[0].hypothesis_uid) if found else None
+
+    @described("What it found of that; null until it has settled it.")
+    async def verdict(self, info: Info) -> Verdict | None:
+        found = await info.context.catalog.related(ports.TESTS_OF_RUN, self.uid)
+        return found[0].verdict if found else None
+
+    @described("The evaluations that it looked at.")
+    async def evidence(self, info: Info, first: int = DEFAULT_PAGE) -> list[Evaluation]:
+        return await info.context.catalog.related(ports.CITED, self.uid, page_size(first))
+
+
+@strawberry.type(description="Trains the members of a shadow ensemble, or lets them say what comes next.")
+class ShadowRun(Run):
+    pass
+
+
 RUN_TYPES: dict[str, type[Run]] = {
     "generation": GenerationRun,
     "training": TrainingRun,
@@ -177,11 +217,13 @@ RUN_TYPES: dict[str, type[Run]] = {
     "relaxation": RelaxationRun,
     "sweep": SweepRun,
     "expansion": ExpansionRun,
+    "ace": ACERun,
+    "shadows": ShadowRun,
 }
 """The type of a run by its kind."""
 
 NODE_TYPES: dict[str, type[Identified]] = {
-    cls.__name__: cls for cls in (Domain, Sequence, Split, Model, Checkpoint, EnergySnapshot)
+    cls.__name__: cls for cls in (Domain, Sequence, Split, Model, Checkpoint, EnergySnapshot, Evaluation)
 }
 """What a run may work on, by label."""
 

@@ -71,11 +71,13 @@ NODES: Mapping[str, LiteralString] = {
     "Evaluation": _node("(node:Evaluation {uid: key})", as_.EVALUATION),
     "Violation": _node("(node:Violation {uid: key})", as_.VIOLATION),
     "PredictionLog": _node("(node:PredictionLog {uid: key})", as_.PREDICTION_LOG),
+    "Hypothesis": _node("(node:Hypothesis {uid: key})", as_.HYPOTHESIS),
 }
 """By label: the node under each key."""
 
 _STATE: LiteralString = "(:EnergySnapshot {uid: key})"
 _RUN: LiteralString = "(:Run {uid: key})"
+_HYPOTHESIS: LiteralString = "(:Hypothesis {uid: key})"
 
 NEXT: Mapping[int, LiteralString] = {
     1: _related("path = " + _STATE + "-[:NEXT]->(node:EnergySnapshot)", "length(path)", as_.SNAPSHOT),
@@ -157,6 +159,26 @@ RELATIONS: Mapping[str, LiteralString] = {
     ),
     "candidates_of_expansion": _related(
         _RUN + "-[:WEIGHS]->(node:ExpansionCandidate)", "node.index", as_.EXPANSION_CANDIDATE
+    ),
+    "parent_run": _related(_RUN + "-[:PART_OF]->(node:Run)", "node.uid", as_.RUN),
+    "children": _related(_RUN + "<-[:PART_OF]-(node:Run)", "node.uid", as_.RUN),
+    "stages": _related(_RUN + "-[:STAGE]->(node:Stage)", "node.round, node.position", as_.STAGE),
+    "votes": _related(_RUN + "-[:VOTE]->(node:Vote)", "node.round, node.member", as_.VOTE),
+    "tests_of_run": _related(
+        "(run:Run {uid: key})<-[link:TESTED_BY]-(node:Hypothesis)", "link.taken_at, node.uid", as_.TEST
+    ),
+    "cited": _related(_RUN + "-[:USED {role: 'evidence'}]->(node:Evaluation)", "node.uid", as_.EVALUATION),
+    # from a hypothesis
+    "refines": _related(_HYPOTHESIS + "-[:REFINES]->(node:Hypothesis)", "node.uid", as_.HYPOTHESIS),
+    "refined_by": _related(_HYPOTHESIS + "<-[:REFINES]-(node:Hypothesis)", "node.uid DESC", as_.HYPOTHESIS),
+    "tests_of_hypothesis": _related(
+        "(node:Hypothesis {uid: key})-[link:TESTED_BY]->(run:Run)", "run.uid DESC", as_.TEST
+    ),
+    "evidence": _related(
+        _HYPOTHESIS + "-[link:SUPPORTED_BY|REFUTED_BY]->(node:Evaluation)",
+        "node.uid DESC, link.run",
+        "{supports: type(link) = 'SUPPORTED_BY', weight: coalesce(link.weight, 0.0), "
+        "run_uid: coalesce(link.run, ''), evaluation_uid: node.uid}",
     ),
     # from a model or checkpoint
     "checkpoints": _related(

@@ -193,6 +193,7 @@ LISTS: Mapping[str, Keyset] = {
     "module_events": _latest_first(
         "MATCH (node:ModuleEvent) WHERE node.graph = $graph", as_.MODULE_EVENT, order="node.graph DESC, node.uid DESC"
     ),
+    "hypotheses": _latest_first("MATCH (node:Hypothesis) WHERE true", as_.HYPOTHESIS),
 }
 """By name: the list over all nodes of a label, walked along its key."""
 
@@ -228,6 +229,16 @@ NARROWED: Mapping[tuple[str, str], Keyset] = {
         "MATCH (node:PredictionLog) WHERE node.regime = $regime",
         as_.PREDICTION_LOG,
         order="node.regime DESC, node.uid DESC",
+    ),
+    ("hypotheses", "domain"): _latest_first(
+        "MATCH (node:Hypothesis) WHERE node.domain = $domain AND ($verdict IS NULL OR node.verdict = $verdict)",
+        as_.HYPOTHESIS,
+        order="node.domain DESC, node.uid DESC",
+    ),
+    ("hypotheses", "verdict"): _latest_first(
+        "MATCH (node:Hypothesis) WHERE node.verdict = $verdict",
+        as_.HYPOTHESIS,
+        order="node.verdict DESC, node.uid DESC",
     ),
     ("predictions", "checkpoint"): _latest_first(
         "MATCH (:Checkpoint {uid: $checkpoint})<-[:BY]-(node:Prediction) WHERE true", as_.PREDICTION

@@ -37,6 +37,18 @@ CHECKPOINT: LiteralString = """node {.uid, model_uid: node.model, .step, .epoch,
 CERTIFICATE: LiteralString = """node {.uid, .number, .digest, .previous_digest, .signature, .public_key,
   statement: node.canonical_json, .energy_joules, .energy_source, .issued_at}"""
 
+STAGE: LiteralString = """node {.uid, .name, .position, .round, .state, .attempt, .inputs_json, .outputs_json,
+  .started_at, .finished_at, .energy_joules, .energy_source, .seconds}"""
+
+VOTE: LiteralString = "node {.uid, .round, .member, .sha256, .agrees, .starts, .agreed, .at}"
+
+HYPOTHESIS: LiteralString = """node {.uid, domain_name: node.domain, .key, text: coalesce(node.text, ''), .claim_json,
+  .credence, verdict: coalesce(node.verdict, 'untested'), .created_at, .settled_at}"""
+
+TEST: LiteralString = """{verdict: link.verdict, prior: link.prior, credence: link.credence, weight: link.weight,
+  result_json: link.verdict_json, taken_at: link.taken_at, settled_at: link.settled_at, run_uid: run.uid,
+  hypothesis_uid: node.uid}"""
+
 EPOCH: LiteralString = """node {.epoch, .step, .train_loss, .val_loss, .val_fidelity, .learning_rate,
   .samples_per_second, .seconds, .metrics_json, .recorded_at}"""
 

@@ -7,7 +7,7 @@ from graphql import GraphQLError
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ValidationCache
 from strawberry.types import ExecutionContext
 
-from resolvers.graphql.errors import BadInput, Conflicting, MissingNode, StableErrors
+from resolvers.graphql.errors import AskedBack, BadInput, Conflicting, MissingNode, StableErrors
 from resolvers.graphql.limits import (
     CACHED_DOCUMENTS,
     MAX_TOKENS,
@@ -36,7 +36,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=list(RUN_TYPES.values()),
-    exception_handlers=[MissingNode(), Conflicting(), BadInput()],
+    exception_handlers=[MissingNode(), Conflicting(), AskedBack(), BadInput()],
     extensions=[
         Measure,
         StableErrors,

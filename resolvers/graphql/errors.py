@@ -22,8 +22,10 @@ from strawberry.types.field import StrawberryField
 
 from graph.errors import Conflict, GraphError, NotFound, Outage
 from nvp.errors import FieldError
+from resolvers.ace.grammar import Unclear
 from resolvers.graphql.limits import OPERATION_SECONDS
 from schema import results
+from schema.ace import Question
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,13 @@ class Conflicting(strawberry.ExceptionHandler[Conflict, results.Conflict]):
 
     def handle(self, exception: Conflict, *, field: StrawberryField, info: Any) -> results.Conflict:
         return results.Conflict(code=exception.code, message=str(exception), next_step=exception.next_step)
+
+
+class AskedBack(strawberry.ExceptionHandler[Unclear, Question]):
+    """A sentence that leaves something open, as the question to whoever said it."""
+
+    def handle(self, exception: Unclear, *, field: StrawberryField, info: Any) -> Question:
+        return Question(question=exception.question, options=list(exception.options), message=str(exception))
 
 
 class BadInput(strawberry.ExceptionHandler[GraphError | FieldError, results.InvalidInput]):

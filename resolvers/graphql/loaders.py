@@ -13,7 +13,7 @@ from graph.gateway import Gateway
 from graph.queries import catalog, leaks, listings
 from resolvers.graphql import present
 from schema.connection import Connection, Edge, page_size
-from schema.enums import Law, RunKind, RunState, SnapshotKind
+from schema.enums import Law, RunKind, RunState, SnapshotKind, Verdict
 from schema.fields import Leak
 from schema.ports import Listing, Relation
 
@@ -85,4 +85,4 @@ class GraphCatalog:
 
 def _value(value: Any) -> Any:
     """What the graph stores for an enumeration's member."""
-    return value.value if isinstance(value, Law | RunKind | RunState | SnapshotKind) else value
+    return value.value if isinstance(value, Law | RunKind | RunState | SnapshotKind | Verdict) else value

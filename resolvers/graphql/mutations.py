@@ -9,6 +9,7 @@ import strawberry
 from graph.errors import GraphError
 from graph.queries import runs
 from resolvers.graphql import present
+from resolvers.graphql.ace import AceMutation
 from resolvers.graphql.context import Info
 from resolvers.graphql.coordination import CouplingMutation
 from resolvers.services import submission, uploads
@@ -19,7 +20,7 @@ from schema.results import CancelResult, EvaluateResult, GenerateResult, IngestA
 
 
 @strawberry.type(description="Asks for work; the answer is a run in state QUEUED, or why there is none.")
-class Mutation(CouplingMutation):
+class Mutation(CouplingMutation, AceMutation):
     @described("Train a predictor of the next field.")
     async def train(self, info: Info, input: TrainInput) -> TrainResult:
         request = submission.TrainingRequest(

@@ -12,9 +12,10 @@ from graph.queries import leaks
 from graph.queries.run_rows import RunRow
 from schema.certificates import Certificate
 from schema.coordination import ModuleEvent
-from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind
+from schema.enums import Forcing, Law, RunKind, RunState, SnapshotKind, Verdict
 from schema.expansion import ExpansionCandidate, ExpansionOutcome
 from schema.fields import Domain, Leak, Part, Segment, Sequence, Split
+from schema.hypotheses import Evidence, Hypothesis, HypothesisTest, Stage, Vote
 from schema.models import Checkpoint, Epoch, Model
 from schema.outcomes import PredictionLog, Violation
 from schema.predictions import Estimate, Evaluation, Evolution, LeadScore, Prediction, Step, Stretch
@@ -54,6 +55,16 @@ def lead_score(row: Mapping[str, Any]) -> LeadScore:
 def violation(row: Mapping[str, Any]) -> Violation:
     """A Violation."""
     return Violation(**{**row, "law": Law(row["law"])})
+
+
+def hypothesis(row: Mapping[str, Any]) -> Hypothesis:
+    """A Hypothesis."""
+    return Hypothesis(**{**row, "verdict": Verdict(row["verdict"])})
+
+
+def test(row: Mapping[str, Any]) -> HypothesisTest:
+    """What one experiment made of one hypothesis."""
+    return HypothesisTest(**{**row, "verdict": Verdict(row["verdict"]) if row["verdict"] else None})
 
 
 def use(row: Mapping[str, Any]) -> Use:
@@ -102,6 +113,7 @@ NODES: Mapping[type[Any], tuple[str, Present]] = {
     Evaluation: ("Evaluation", plain(Evaluation)),
     Violation: ("Violation", violation),
     PredictionLog: ("PredictionLog", plain(PredictionLog)),
+    Hypothesis: ("Hypothesis", hypothesis),
 }
 """By type: the label to look under, and how to present it."""
 
@@ -130,6 +142,16 @@ RELATIONS: Mapping[str, Present] = {
     "outcome_of_sweep": plain(SweepOutcome),
     "outcome_of_expansion": plain(ExpansionOutcome),
     "candidates_of_expansion": plain(ExpansionCandidate),
+    "parent_run": run,
+    "children": run,
+    "stages": plain(Stage),
+    "votes": plain(Vote),
+    "tests_of_run": test,
+    "cited": plain(Evaluation),
+    "refines": hypothesis,
+    "refined_by": hypothesis,
+    "tests_of_hypothesis": test,
+    "evidence": plain(Evidence),
     "checkpoints": plain(Checkpoint),
     "parent": plain(Checkpoint),
     "start": snapshot,
@@ -164,6 +186,7 @@ LISTINGS: Mapping[str, Present] = {
     "energy_budget": energy_budget,
     "sweep_points": plain(SweepPoint),
     "module_events": plain(ModuleEvent),
+    "hypotheses": hypothesis,
 }
 """By listing: how to present its nodes."""
 

@@ -10,6 +10,7 @@ from strawberry import relay
 
 from graph.queries import similarity, vector_logs
 from resolvers.graphql import present
+from resolvers.graphql.ace import AceQuery
 from resolvers.graphql.context import Info
 from resolvers.graphql.coordination import CouplingQuery
 from schema import ports
@@ -26,7 +27,7 @@ from schema.snapshots import EnergySnapshot, SimilarSnapshot, SimilarSnapshots
 
 
 @strawberry.type(description="Reads; each list is a keyset page of up to 200 nodes.")
-class Query(CouplingQuery):
+class Query(CouplingQuery, AceQuery):
     node: relay.Node | None = relay.node(description="Anything by its Relay id.")
 
     @described("One domain by name.")

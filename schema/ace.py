@@ -1,0 +1,52 @@
+"""Experiments asked for: a hypothesis in words or as a claim, and the answer: a run, a question back, or why not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+from strawberry.scalars import JSON
+
+from schema.coordination import CLIENT_KEY
+from schema.hypotheses import Hypothesis
+from schema.results import Conflict, InvalidInput, NotFound
+from schema.runs import ACERun
+
+
+@strawberry.input(description="Test a hypothesis by experiment: in words, or as a claim.")
+class SpawnAceInput:
+    hypothesis: str | None = strawberry.field(
+        default=None, description="A plain sentence; or the words for `claim`, which then decides."
+    )
+    claim: JSON | None = strawberry.field(
+        default=None, description="metric, comparator, threshold, domain, ...: as `Hypothesis.claim` has it."
+    )
+    budget: str | None = strawberry.field(
+        default=None, description="What it may spend with all its children: 500J, 2kJ or 90s. Null: 5kJ."
+    )
+    shadows: int | None = strawberry.field(default=None, description="Members of the shadow ensemble; null: 3.")
+    max_rounds: int | None = strawberry.field(default=None, description="How often it may go on; null: 3.")
+    seed: int = 0
+    force: bool = strawberry.field(default=False, description="A new run even where the same was asked before.")
+    client_key: str | None = CLIENT_KEY
+
+
+@strawberry.input(description="Put a hypothesis into the graph, untested: a sentence, or a claim in your own words.")
+class ConfirmHypothesisInput:
+    text: str
+    claim: JSON | None = strawberry.field(default=None, description="What you mean by it; null: as the sentence says.")
+    credence: float = strawberry.field(default=0.5, description="How sure you are, 0 ... 1.")
+    refines: strawberry.ID | None = strawberry.field(default=None, description="The hypothesis that it is asked after.")
+
+
+@strawberry.type(description="A sentence that leaves something open: what has to be said, and answers to choose from.")
+class Question:
+    question: str
+    options: list[str]
+    message: str = strawberry.field(description="What was expected.")
+
+
+SpawnAceResult = Annotated[ACERun | Question | InvalidInput | NotFound | Conflict, strawberry.union("SpawnAceResult")]
+ConfirmHypothesisResult = Annotated[
+    Hypothesis | Question | InvalidInput | NotFound, strawberry.union("ConfirmHypothesisResult")
+]
