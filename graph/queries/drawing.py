@@ -16,6 +16,10 @@ from graph.identity import digest
 
 # names on a node or link that are no parameters of its kind
 _OF_MODULE = {"uid", "key", "kind", "eta", "eta_source", "term", "title", "note", "version", "cost"}
+_OF_GRAPH = {
+    *("name", "uid", "title", "note", "version", "created_at", "touched_at"),
+    *("weights_json", "gamma", "tau", "budget", "allow_missing_delta"),
+}
 _OF_COUPLING = {"kind", "delta_key", "term", "title", "note"}
 
 
@@ -92,6 +96,7 @@ def of_row(row: Mapping[str, Any]) -> Drawn:
     """What `READ` found; raises GraphError where something is drawn that no coupling graph can have."""
     whole = row["graph"]
     name = whole["name"]
+    _require_known(name, whole)
     modules = [_module(each, f"of an order parameter of {name!r}") for each in row["modules"]]
     couplings = [_coupling(each, name) for each in row["couplings"]]
     evidence: dict[str, tuple[float, float]] = {}
@@ -124,6 +129,16 @@ def of_row(row: Mapping[str, Any]) -> Drawn:
         },
         evidence=evidence,
     )
+
+
+def _require_known(name: str, whole: Mapping[str, Any]) -> None:
+    """A property that nothing reads is a typing mistake, and would be passed over: γ drawn as `gama` counts as 0."""
+    if unknown := sorted(set(whole) - _OF_GRAPH):
+        raise GraphError(
+            "BAD_GRAPH",
+            f"expected properties of {name!r} out of {', '.join(sorted(_OF_GRAPH))}, got {', '.join(unknown)}.",
+            next_step="Correct its name in Neo4j, or remove it; a remark goes into `note`.",
+        )
 
 
 def _truth(name: str, value: Any) -> bool:

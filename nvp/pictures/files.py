@@ -6,17 +6,40 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from nvp.atlas.temporary import temporary_name
 from nvp.errors import FieldError
 
 SUFFIXES = (".png", ".gif", ".mp4")
+# figures, and what matplotlib would write into each beside the picture: its version, the time
+FIGURES: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    ".svg": {"Creator": None, "Date": None},
+}
 
 
-def write_png(path: Path, made: Figure, *, dpi: float | None = None) -> None:
-    """Write a figure."""
-    place(path, lambda temporary: made.savefig(temporary, format="png", dpi=dpi or "figure", metadata=_NOBODY))
+def require_figure(path: Path) -> None:
+    """Refuse a name that says no format of figures, before anything is drawn."""
+    if path.suffix not in FIGURES:
+        raise FieldError(
+            "BAD_OPTIONS",
+            f"expected a picture that ends in {', '.join(FIGURES)}, got {path.name!r}.",
+            next_step="Name it figure.png.",
+        )
+
+
+def write_figure(path: Path, made: Figure, *, dpi: float | None = None) -> None:
+    """Write a figure in the format that its name says."""
+    require_figure(path)
+    kind = path.suffix.removeprefix(".")
+    with rc_context({"svg.hashsalt": "fieldgraph"}):
+        place(
+            path,
+            lambda temporary: made.savefig(temporary, format=kind, dpi=dpi or "figure", metadata=FIGURES[path.suffix]),
+        )
 
 
 def place(path: Path, write: Callable[[Path], None]) -> None:
@@ -35,7 +58,3 @@ def place(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-# matplotlib would name its version
-_NOBODY: dict[str, str | None] = {"Software": None}

@@ -53,7 +53,7 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
 
 # options that all experiments have beside their settings
 _QuickOption = Annotated[bool, typer.Option("--quick", help="A run of seconds: all works, its figures mean little.")]
-_PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png).")]
+_PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png, .pdf, .svg).")]
 _TablesOption = Annotated[
     Path | None, typer.Option("--tables", metavar="DIR", help="Write what was measured row by row, as .csv.")
 ]
@@ -88,6 +88,8 @@ def _command(name: str) -> Callable[..., None]:
         given = {option: value for option, value in options.items() if value is not None}
         started, worked = time.perf_counter(), time.process_time()
         try:
+            if plot is not None:
+                _require_figure(plot)
             found, config = experiment(name, {key: _plain(value) for key, value in given.items()}, quick=quick)
             if plot is not None:
                 _draw(name, found, plot)
@@ -159,12 +161,19 @@ def _backend() -> str | None:
     return None if jax is None else jax.devices()[0].device_kind
 
 
+def _require_figure(path: Path) -> None:
+    """Before the experiment, not after it."""
+    from nvp.pictures.files import require_figure
+
+    require_figure(path)
+
+
 def _draw(name: str, found: Finding, path: Path) -> None:
-    from nvp.pictures.files import write_png
+    from nvp.pictures.files import write_figure
 
     own = f"nvp.pictures.experiments.{name.replace('-', '_')}"
     module = import_module(own if find_spec(own) else "nvp.pictures.experiments.effects")
-    write_png(path, module.finding_figure(found))
+    write_figure(path, module.finding_figure(found))
 
 
 def _text(found: Finding, *, quick: bool) -> str:

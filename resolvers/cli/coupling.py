@@ -95,7 +95,7 @@ def replay(run_uid: RunUid, as_json: JsonOption = False) -> None:
 
 def plot(
     run_uid: RunUid,
-    out: Annotated[Path, typer.Option(help="Where to write the picture (.png).")] = Path("relaxation.png"),
+    out: Annotated[Path, typer.Option(help="Where to write the picture (.png, .pdf, .svg).")] = Path("relaxation.png"),
     as_json: JsonOption = False,
 ) -> None:
     """Draw the trail of a relaxation: free energy, its terms, and the order parameters.
@@ -140,9 +140,10 @@ async def _replay(uid: str) -> dict[str, Any]:
 async def _plot(uid: str, out: Path) -> dict[str, Any]:
     import numpy as np
 
-    from nvp.pictures.files import write_png
+    from nvp.pictures.files import require_figure, write_figure
     from nvp.pictures.relaxation import relaxation_figure
 
+    require_figure(out)
     async with opened() as services:
         result = await ended(services, uid)
         steps = await kept_steps(services, uid)
@@ -156,7 +157,7 @@ async def _plot(uid: str, out: Path) -> dict[str, Any]:
         keys=result.keys or [],
         title=f"{result.graph_name}: F {result.initial_energy:.6g} → {result.energy:.6g}, {result.status}",
     )
-    write_png(out, made)
+    write_figure(out, made)
     return {"path": str(out), "steps": len(steps)}
 
 

@@ -266,7 +266,7 @@ def _draw_png(shown: Shown, what: What, path: Path) -> int:
             made = budget.budget_figure(budget.energy_budget(series, shown.spec), shown.times, title=shown.title)
         else:
             made = entropy.entropy_figure(series, shown.times, shown.spec, title=shown.title)
-    files.write_png(path, made)
+    files.write_figure(path, made)
     return frames
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from graph.queries.relaxation import StepRow
 from nvp.errors import FieldError
 
-ENERGY, GRADIENT, ETA = "energy:", "grad_norm:", "eta:"
+ENERGY, GRADIENT, ETA, WEIGHT = "energy:", "grad_norm:", "eta:", "alloc:"
 """What the names of the columns of terms and order parameters begin with."""
 
 
@@ -33,24 +34,45 @@ class TermTrail:
 
 
 def rows_of(
-    run_id: str, steps: Sequence[StepRow], *, terms: Sequence[str], keys: Sequence[str]
+    run_id: str,
+    steps: Sequence[StepRow],
+    *,
+    terms: Sequence[str],
+    keys: Sequence[str],
+    seconds: float | None = None,
+    beside: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """The table's rows; `delta_energy` is since the row before, `redemption_gain` what it fell by."""
+    """The table's rows; `delta_energy` is since the row before, `redemption_gain` what it fell by.
+
+    `seconds` is what one step took, in the mean over all: they are one compiled loop, which no clock looks into; a row
+    costs as much as the steps since the one before. `beside` has further columns, a value for each step.
+    """
     rows: list[dict[str, Any]] = []
-    before, backtracks = None, 0
-    for step in steps:
+    before, backtracks, violations, backoffs = None, 0, 0, 0
+    for number, step in enumerate(steps):
         backtracks += step.backtracks
-        delta = 0.0 if before is None else step.energy - before
+        refused = step.index > 0 and not step.accepted
+        violations += refused
+        backoffs += "BACKED_OFF" in step.events
+        delta = 0.0 if before is None else step.energy - before.energy
+        cost = None if seconds is None or before is None else seconds * (step.index - before.index)
         rows.append(
             {
                 "run_id": run_id,
                 "step": step.index,
                 "energy": step.energy,
                 "delta_energy": delta,
+                "compute_cost": cost,
                 "redemption_gain": max(-delta, 0.0),
+                "redemption_rate": max(-delta, 0.0) / cost if cost else None,
                 "accepted": step.accepted,
+                "reason": "refused" if refused else "accepted" if step.index else "start",
+                "events": " ".join(step.events),
+                "violations": violations,
+                "objective_version": step.objective_version,
                 "gain": step.gain,
                 "homotopy_scale": step.scale,
+                "homotopy_backoffs": backoffs,
                 "step_size": step.step,
                 "last_backtracks": step.backtracks,
                 "total_backtracks": backtracks,
@@ -62,10 +84,12 @@ def rows_of(
                 "max_eta": max(step.eta),
                 **{f"{ENERGY}{name}": value for name, value in zip(terms, step.term_energy, strict=True)},
                 **{f"{GRADIENT}{name}": value for name, value in zip(terms, step.term_norm, strict=True)},
+                **{f"{WEIGHT}{name}": value for name, value in zip(terms, step.weights, strict=bool(step.weights))},
+                **{name: values[number] for name, values in beside.items()},
                 **{f"{ETA}{key}": value for key, value in zip(keys, step.eta, strict=True)},
             }
         )
-        before = step.energy
+        before = step
     return rows
 
 

@@ -172,6 +172,7 @@ async def test_a_refused_writer_leaves_nothing(gateway: Gateway) -> None:
         ("MATCH ()-[c:COUPLED_TO]->() SET c.delta_key = 5", "BAD_GRAPH"),
         ("MATCH (g:CouplingGraph) SET g.gamma = 'dear'", "BAD_GRAPH"),
         ("MATCH (g:CouplingGraph) SET g.version = 'two'", "BAD_GRAPH"),
+        ("MATCH (g:CouplingGraph) SET g.gama = 0.5", "BAD_GRAPH"),
         ("MATCH (g:CouplingGraph) SET g.allow_missing_delta = 'false'", "BAD_GRAPH"),
         ("MATCH (g:CouplingGraph) CREATE (g)-[:HAS_DELTA]->(:Delta {value: 0.5})", "BAD_GRAPH"),
         ("MATCH (d:Delta) SET d.value = 'much'", "BAD_GRAPH"),

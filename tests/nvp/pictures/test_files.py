@@ -89,12 +89,17 @@ def test_without_imageio_ffmpeg_the_error_says_how_to_get_it(monkeypatch: pytest
         animation.require_video()
 
 
-def test_a_png_is_the_same_bytes_again(tmp_path: Path) -> None:
-    for name in ("one.png", "two.png"):
+@pytest.mark.parametrize(("suffix", "begins"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_a_figure_is_what_its_name_says_and_the_same_bytes_again(tmp_path: Path, suffix: str, begins: bytes) -> None:
+    for name in ("one", "two"):
         made = figure(2.0, 1.0)
         titled(made, "Title")
-        files.write_png(tmp_path / name, made)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+        files.write_figure((tmp_path / name).with_suffix(suffix), made)
+    first, second = ((tmp_path / name).with_suffix(suffix).read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert first.startswith(begins)
+    if suffix != ".png":
+        return
     with Image.open(tmp_path / "one.png") as image:
         assert image.size == (300, 150)
 
@@ -116,4 +121,11 @@ def test_a_picture_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path: Pat
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FieldError, match="--out"):
-        files.write_png(tmp_path / "none" / "film.png", figure(1.0, 1.0))
+        files.write_figure(tmp_path / "none" / "film.png", figure(1.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["film.bmp", "film", "film.PNG"])
+def test_a_figure_by_another_name_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FieldError, match=r"ends in \.png, \.pdf, \.svg, got 'film"):
+        files.write_figure(tmp_path / name, figure(1.0, 1.0))
+    assert not list(tmp_path.iterdir())

@@ -47,6 +47,9 @@ def test_a_missed_check_is_exit_code_one_and_a_bad_setting_two(capsys: pytest.Ca
     assert called("landau", "--quick", "--sweep", "0.001", "0.002", "2", "--tolerance", "0") == 1
     assert called("landau", "--b", "0") == 2
     assert "b > 0" in capsys.readouterr().err
+    # told before the experiment, which would take hours
+    assert called("adapters", "--trials", "10000", "--plot", "found.bmp") == 2
+    assert "ends in .png, .pdf, .svg, got 'found.bmp'" in capsys.readouterr().err
 
 
 def test_effects_are_drawn_where_there_is_no_other_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

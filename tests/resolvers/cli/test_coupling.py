@@ -92,6 +92,9 @@ async def test_what_the_guide_draws_is_shown_relaxed_replayed_and_plotted(
     lines = table.read_text("utf-8").splitlines()
     assert (len(lines) - 1, lines[1].split(",")[0]) == (written["rows"], "mine")
     assert {"eta:claim", "energy:coup:sum_hinge", "grad_norm:local:gating"} <= set(written["columns"])
+    assert {"agm:state", "uncertainty:total", "S", "margin:global", "cost:coup:sum_hinge"} <= set(written["columns"])
+    refused = await invoke("plot", row.uid, "--out", str(tmp_path / "storm.bmp"))
+    assert (refused.exit_code, "ends in .png, .pdf, .svg" in refused.stderr) == (2, True)
     # from the graph and from the table, which needs none: the same picture
     pictures = []
     for number, source in enumerate((row.uid, str(table))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_a_table_holds_what_the_trail_held(tmp_path: Path) -> None:
         ("mine", 0, 0.25),
     ]
     assert read_table(path) == terms_of(STEPS, ["local:gating", "coup:quadratic"])
+
+
+def test_a_row_costs_the_steps_since_the_one_before_and_counts_what_was_refused() -> None:
+    noted = [
+        STEPS[0],
+        replace(STEPS[1], accepted=False, events=["BACKED_OFF"], objective_version=1, weights=[2.0, 0.5]),
+        replace(STEPS[2], weights=[2.5, 0.5], events=["ESCAPED", "BACKED_OFF"]),
+    ]
+    rows = rows_of("mine", noted, terms=["x", "y"], keys=["a", "b"], seconds=0.5, beside={"S": [0.1, 0.2, 0.3]})
+    assert [row["compute_cost"] for row in rows] == [None, 2.0, 0.5]
+    assert [row["redemption_rate"] for row in rows] == [None, 0.25, 0]
+    assert [row["reason"] for row in rows] == ["start", "refused", "accepted"]
+    assert [(row["violations"], row["homotopy_backoffs"]) for row in rows] == [(0, 0), (1, 1), (1, 2)]
+    assert [row["S"] for row in rows] == [0.1, 0.2, 0.3]
+    assert (rows[2]["alloc:x"], rows[2]["events"]) == (2.5, "ESCAPED BACKED_OFF")
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
