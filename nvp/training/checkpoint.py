@@ -29,6 +29,8 @@ from nvp.training.step import Weights, split
 
 _MANIFEST = "config.json"
 _ARRAYS = "arrays"
+# characters of somebody else's error that a line can bear
+_MOST_SAID = 200
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
 
@@ -64,8 +66,8 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
 
     digest = parameters_digest(arrays)
     place = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
-    place.mkdir(parents=True)
     try:
+        place.mkdir(parents=True)
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             checkpointer.save((place / _ARRAYS).absolute(), args=ocp.args.PyTreeSave(dict(arrays)))
         reach("writing")
@@ -75,6 +77,12 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
         if directory.exists():
             shutil.rmtree(directory)
         place.rename(directory)
+    except Exception as error:  # a full disk has as many types as there are layers above it
+        raise FieldError(
+            "UNWRITABLE",
+            f"expected to write the checkpoint {directory}, got {_said(error)}.",
+            next_step="Free space; the same training goes on where it stopped.",
+        ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return digest
@@ -99,7 +107,7 @@ def read(
     except Exception as error:  # orbax and its storage raise types of their own for each kind of damage
         raise FieldError(
             "BAD_CHECKPOINT",
-            f"expected a complete checkpoint in {directory}, got {error or type(error).__name__}.",
+            f"expected a complete checkpoint in {directory}, got {_said(error)}.",
             next_step=next_step,
         ) from error
     if parameters_digest(arrays) != manifest.get("sha256"):
@@ -140,6 +148,12 @@ def load_model(
     )
     graph, params, constants = split(NVP(config, statistics, rng=np.random.default_rng(0)))
     return graph, tree_of(arrays, params, "params/"), tree_of(arrays, constants, "constants/"), config, manifest
+
+
+def _said(error: Exception) -> str:
+    """In one line, however many an error of orbax has."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= _MOST_SAID else f"{said[:_MOST_SAID]}…"
 
 
 def _files(directory: Path) -> dict[str, str]:

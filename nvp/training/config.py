@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -42,7 +43,8 @@ class LossConfig:
     spectral: float = 0.0
 
     def __post_init__(self) -> None:
-        negative = [name for name in TERMS if getattr(self, name) < 0]
+        # NaN is no weight either
+        negative = [name for name in TERMS if not getattr(self, name) >= 0]
         if negative or not any(getattr(self, name) for name in TERMS):
             raise FieldError(
                 "BAD_CONFIG",
@@ -143,26 +145,12 @@ class TrainingConfig:
     tensorboard: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
+        for name, (wanted, fits) in _WANTED.items():
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not fits(value):
                 raise FieldError(
-                    "BAD_CONFIG", f"expected {name} > 0, got {value}.", next_step="Leave it out for the default."
+                    "BAD_CONFIG", f"expected {name} {wanted}, got {value}.", next_step="Leave it out for the default."
                 )
-        if self.ema is not None and not 0 <= self.ema < 1:
-            raise FieldError("BAD_CONFIG", f"expected 0 <= ema < 1, got {self.ema}.", next_step="Use 0.995.")
-        if not 0 <= self.curriculum <= 1 or self.input_noise < 0:
-            raise FieldError(
-                "BAD_CONFIG",
-                f"expected curriculum in 0 … 1 and input_noise >= 0, got {self.curriculum} and {self.input_noise}.",
-                next_step="Leave them out for the defaults.",
-            )
-        if self.largest_update is not None and self.largest_update < 0:
-            raise FieldError(
-                "BAD_CONFIG",
-                f"expected largest_update >= 0, got {self.largest_update}.",
-                next_step="Use 0.5, or 0 for no limit.",
-            )
         if self.batch is not None and self.batch % self.accumulate:
             raise FieldError(
                 "BAD_CONFIG",
@@ -189,10 +177,19 @@ class TrainingConfig:
 
 
 _OPERATION = ("checkpoint_seconds", "keep", "tolerated", "tensorboard", "devices", "dispatch")
-_POSITIVE = (
-    *("epochs", "seconds", "cpu_seconds", "patience", "batch", "accumulate", "learning_rate", "beta2", "clip"),
-    *("unroll", "devices", "dispatch", "validation_windows", "keep", "tolerated"),
-)
+# comparisons that no NaN passes
+_ABOVE_0: tuple[str, Callable[[Any], bool]] = ("> 0", lambda value: value > 0)
+_AT_LEAST_0: tuple[str, Callable[[Any], bool]] = (">= 0", lambda value: 0 <= value < math.inf)
+_BELOW_1: tuple[str, Callable[[Any], bool]] = (">= 0 and < 1", lambda value: 0 <= value < 1)
+_WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("epochs", "seconds", "cpu_seconds", "patience", "batch", "accumulate", "unroll"), _ABOVE_0),
+    **dict.fromkeys(("devices", "dispatch", "validation_windows", "keep", "tolerated", "clip"), _ABOVE_0),
+    **dict.fromkeys(("rng_seed", "weight_decay", "largest_update", "input_noise", "checkpoint_seconds"), _AT_LEAST_0),
+    **dict.fromkeys(("ema", "dropout"), _BELOW_1),
+    "learning_rate": ("> 0 and finite", lambda value: 0 < value < math.inf),
+    "beta2": ("> 0 and < 1", lambda value: 0 < value < 1),
+    "curriculum": ("in 0 … 1", lambda value: 0 <= value <= 1),
+}
 
 
 def _made(kind: type[C], values: Mapping[str, Any]) -> C:

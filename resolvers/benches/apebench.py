@@ -8,6 +8,7 @@ nothing of the equations, and says itself what moves the field (`nvp/model/own_m
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,6 +55,10 @@ class ApebenchConfig:
                     f"expected a {name} out of {', '.join(known)}, got {', '.join(unknown)}.",
                     next_step="Correct the name.",
                 )
+        if not 0 < self.seconds < math.inf:
+            raise FieldError(
+                "BAD_CONFIG", f"expected seconds > 0 and finite, got {self.seconds}.", next_step="Leave them out."
+            )
 
 
 def bench_apebench(config: ApebenchConfig, progress: Report) -> dict[str, Any]:

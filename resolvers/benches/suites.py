@@ -6,12 +6,16 @@ returns holds `passed`, whether all its criteria are met, and stands on stdout b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from nvp.atlas.series import SIDE
+from nvp.errors import FieldError
 
 Report = Callable[[str, float, str], None]
 """Called with the name of a part, the share of it that is done, and a line for people."""
@@ -35,6 +39,20 @@ class SuiteConfig:
     scale: int = 64
     # a run of seconds, which shows that everything works and whose figures mean nothing
     quick: bool = False
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise FieldError(
+                "BAD_CONFIG", f"expected minutes > 0 and finite, got {self.minutes}.", next_step="Leave them out."
+            )
+        if self.scale % SIDE:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected a scale divisible by {SIDE}, got {self.scale}.",
+                next_step=f"Use {max(1, round(self.scale / SIDE)) * SIDE}.",
+            )
+        if self.keep is not None and self.keep.exists() and not self.keep.is_dir():
+            raise FieldError("BAD_FOLDER", f"expected a folder at {self.keep}, got a file.", next_step="Name another.")
 
 
 Suite = Callable[[SuiteConfig, Report], dict[str, Any]]

@@ -42,15 +42,18 @@ def nvp(
                 "BAD_SUITE", f"expected a suite out of {', '.join(SUITES)}, got {suite!r}.", next_step="Use speed."
             )
         )
-    config = SuiteConfig(
-        seeds=tuple(seed or (0,)),
-        domains=tuple(domain) if domain else None,
-        minutes=minutes,
-        keep=keep,
-        file=file,
-        scale=scale,
-        quick=quick,
-    )
+    try:
+        config = SuiteConfig(
+            seeds=tuple(seed or (0,)),
+            domains=tuple(domain) if domain else None,
+            minutes=minutes,
+            keep=keep,
+            file=file,
+            scale=scale,
+            quick=quick,
+        )
+    except FieldError as error:
+        fail(error)
     measured(suite, lambda progress: SUITES[suite](config, progress), as_json=as_json)
 
 

@@ -110,11 +110,18 @@ class OfflineTraining:
             self._refuse_other(done.request, done.data["sha256"], done.model["rng_seed"], done.code_version)
             shutil.rmtree(self.folder / TRAINING, ignore_errors=True)
             return done
-        with _locked(self.folder):
-            plan = self._plan()
-            account = _Account(self.folder / METRICS)
-            ended = _read(self.folder / TRAINING / "finished.json") or self._train(plan, account, told)
-            made = self._complete(plan, ended, account)
+        try:
+            with _locked(self.folder):
+                plan = self._plan()
+                account = _Account(self.folder / METRICS)
+                ended = _read(self.folder / TRAINING / "finished.json") or self._train(plan, account, told)
+                made = self._complete(plan, ended, account)
+        except OSError as error:
+            raise FieldError(
+                "UNWRITABLE",
+                f"expected to write in {self.folder}, got {' '.join(str(error).split())}.",
+                next_step="Free space, and run the same command again: it goes on where it stopped.",
+            ) from error
         shutil.rmtree(self.folder / TRAINING, ignore_errors=True)
         return made
 

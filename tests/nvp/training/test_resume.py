@@ -82,11 +82,25 @@ def test_a_shorter_training_can_be_prolonged(tmp_path: Path) -> None:
 def test_the_last_states_are_kept_and_a_damaged_one_can_be_left(tmp_path: Path) -> None:
     list(run(tmp_path, CONFIG))
     assert [path.name for path in sorted(tmp_path.glob("resume-*"))] == ["resume-000003", "resume-000004"]
+    # time that was spent counts on
+    again = trainer.Training(CONFIG, data(), tmp_path)
+    again.restore()
+    assert again.epoch == 4
+    assert min(again.clock.before) > 0
     file = max((p for p in (tmp_path / "resume-000004").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     file.write_bytes(file.read_bytes()[:-7])
     with pytest.raises(FieldError, match=r"Remove resume-000004 to go on from resume-000003\.") as caught:
         list(run(tmp_path, CONFIG))
     assert "\n" not in str(caught.value)
+
+
+def test_it_ends_where_validation_stands_still(tmp_path: Path) -> None:
+    # so small a rate changes no parameter: the first validation stays the best
+    told = list(run(tmp_path, replace(CONFIG, epochs=9, patience=2, learning_rate=1e-30, ema=0.0)))
+    assert [event.epoch for event in told if isinstance(event, EpochDone)] == [1, 2, 3]
+    ended = told[-1]
+    assert isinstance(ended, Finished)
+    assert (ended.reason, ended.epoch) == ("patience", 1)
 
 
 def test_every_event_is_a_line_of_the_log(tmp_path: Path) -> None:
