@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from nvp.errors import FieldError
 from resolvers.services import expansion
 from resolvers.services.context import Services
 from resolvers.services.expansion import ExpansionRequest, submit_expansion
+from tests.graph.queries.dying import attempt, killed
 from tests.resolvers.services.coupling_runs import GRAPH, leased, worked
 
 pytestmark = pytest.mark.db
@@ -86,6 +88,47 @@ async def test_a_graph_that_changed_meanwhile_is_not_expanded(services: Services
     assert caught.value.code == "STALE_VERSION"
     assert await expansions.candidates_of(services.gateway, row.uid) == []
     assert await coupling.drawn(services.gateway, "g") == now
+
+
+COUNT = """
+RETURN count {(:ExpansionCandidate)} AS candidates, count {()-[:WEIGHS|PARENT|BECAME|EXPANDS]->()} AS links,
+  count {(:ModuleEvent {key: 'deep'})} AS events
+"""
+
+
+async def test_a_record_that_is_ended_midway_leaves_no_half_of_it(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off before each of its statements in turn: no candidate without the rest, and no half of a survivor."""
+    await coupling.upsert(services.gateway, "g", normal(GRAPH))
+    before = await coupling.drawn(services.gateway, "g")
+    request = ExpansionRequest(graph="g", candidates=ALL, gamma=0.01, tau=0.005, apply=True)
+    row, task = await leased(services, await submit_expansion(services, request))
+    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    async def weighed(*arguments: Any, **named: Any) -> None:
+        given.append((arguments, named))
+
+    with monkeypatch.context() as patched:  # weighed once, and then recorded again and again
+        patched.setattr(expansions, "record", weighed)
+        await expansion.execute(services, row, task)
+    ((arguments, named),) = given
+
+    async def work() -> None:
+        await expansions.record(*arguments, **named)
+
+    for statements in itertools.count():
+        try:
+            await attempt(services.gateway, statements, killed, work)
+        except ConnectionAbortedError:
+            assert (await services.gateway.read(COUNT))[0] == {"candidates": 0, "links": 0, "events": 0}, statements
+            assert await coupling.drawn(services.gateway, "g") == before, statements
+        else:
+            break
+    assert statements >= 12  # the fence, what was, the lock, what is, eight to write the graph, the candidates
+    found = (await services.gateway.read(COUNT))[0]
+    assert found == {"candidates": 3, "links": 1 + 3 + 1 + 2, "events": 1}
+    assert (await coupling.drawn(services.gateway, "g")).version == before.version + 1
 
 
 @pytest.mark.parametrize(
