@@ -54,6 +54,8 @@ class Worker:
         self._name = f"{socket.gethostname()}/{os.getpid()}/{capability}"
         self._ending = asyncio.Event()
         self._reaped = 0.0
+        # seconds of each claim that got something, and how many runs it got
+        self.claims: list[tuple[float, int]] = []
         self._told: dict[str, Done] = {}
         # we ended the child over a run's time: the others of its group are not to blame
         self._killed = False
@@ -85,6 +87,8 @@ class Worker:
         if time.monotonic() - self._reaped > self._settings.lease_seconds / 3:
             self._reaped = time.monotonic()
             await runs.reap(self._gateway, max_attempts=self._settings.max_attempts)
+            await self._certify()
+        began = time.perf_counter()
         claimed = await runs.claim(
             self._gateway,
             capability=self._capability,
@@ -94,11 +98,21 @@ class Worker:
             only=self._only,
         )
         if claimed:
+            self.claims.append((time.perf_counter() - began, len(claimed)))
             await self._work(executor, claimed)
+            await self._certify()
         if self._only is not None and (await runs.run(self._gateway, self._only)).finished:
             self.end()
         elif not claimed:
             await poked.wait(self._settings.poll_seconds)
+
+    async def _certify(self) -> None:
+        """Certify experiments that are due: those that ended here, and those whose worker was lost right then."""
+        if self._capability == "orchestration":
+            # the others need neither signing nor what experiments are made of
+            from resolvers.services.ace.certifying import certify_due
+
+            await certify_due(self._gateway, self._settings)
 
     async def _work(self, executor: Executor, claimed: Sequence[RunRow]) -> None:
         reach("leased")

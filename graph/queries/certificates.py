@@ -83,6 +83,11 @@ async def of_run(gateway: Gateway, run: str) -> CertificateRow | None:
     return _certificate(rows[0]) if rows else None
 
 
+async def due(gateway: Gateway, *, limit: int = 100) -> list[str]:
+    """Experiments that have succeeded, were found worth a certificate when they retired, and have none yet."""
+    return [row["uid"] for row in await gateway.read(_DUE, limit=limit)]
+
+
 async def chain(gateway: Gateway, *, after: int = 0, limit: int = 100) -> list[CertificateRow]:
     """Certificates whose number is beyond `after`, in order."""
     return [_certificate(row) for row in await gateway.read(_CHAIN, after=after, limit=limit)]
@@ -123,6 +128,13 @@ RETURN c {.uid, .run, .kind, .number, .digest, .previous_digest, .signature, .pu
 """
 
 _OF_RUN: LiteralString = "MATCH (c:Certificate {run: $run})" + _CERTIFICATE_ROW + "LIMIT 1"
+
+_DUE: LiteralString = """
+MATCH (r:Run {kind: 'ace', state: 'SUCCEEDED'}) WHERE r.finished_at IS NOT NULL
+MATCH (s:Stage) WHERE s.run = r.uid AND s.round >= 1 AND s.position = 8
+  AND s.outputs_json CONTAINS '"due":true' AND NOT EXISTS { (r)-[:CERTIFIED_BY]->(:Certificate) }
+RETURN r.uid AS uid ORDER BY uid LIMIT $limit
+"""
 
 _CHAIN: LiteralString = (
     "MATCH (c:Certificate) WHERE c.number > $after WITH c ORDER BY c.number LIMIT $limit"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, LiteralString
 
 from neo4j import AsyncManagedTransaction
@@ -54,6 +55,7 @@ __all__ = [
     "request_cancel",
     "run",
     "submit",
+    "succeeded",
     "transition",
     "watch",
 ]
@@ -144,16 +146,30 @@ async def run(gateway: Gateway, uid: str) -> RunRow:
     return run_of(rows[0])
 
 
+async def succeeded(gateway: Gateway, dedup_key: str) -> RunRow | None:
+    """The run of this key, if it has succeeded: `submit` would return it."""
+    rows = await gateway.read(_SUCCEEDED, dedup_key=dedup_key)
+    return run_of(rows[0]) if rows else None
+
+
 async def list_runs(
     gateway: Gateway,
     *,
     kind: str | None = None,
     state: str | None = None,
+    capability: str | None = None,
+    parent: str | None = None,
+    since: datetime | None = None,
     limit: int = 50,
     after: str | None = None,
 ) -> list[RunRow]:
-    """Runs, newest first; `after` is the uid of the last one seen (a UUIDv7 sorts by time)."""
-    rows = await gateway.read(_LIST, kind=kind, state=state, limit=limit, after=after)
+    """Runs, newest first; `after` is the uid of the last one seen (a UUIDv7 sorts by time).
+
+    `parent`: those that are part of this run; `since`: those that were asked for then or later.
+    """
+    rows = await gateway.read(
+        _LIST, kind=kind, state=state, capability=capability, parent=parent, since=since, limit=limit, after=after
+    )
     return [run_of(row) for row in rows]
 
 
@@ -262,10 +278,14 @@ RETURN input.uid AS uid, used IS NOT NULL AS found, used.removed_at IS NOT NULL 
 
 _GET: LiteralString = "MATCH (r:Run {uid: $uid})" + RUN_ROW + "LIMIT 1"
 
+_SUCCEEDED: LiteralString = "MATCH (r:Run {dedup_key: $dedup_key}) WHERE r.state = 'SUCCEEDED'" + RUN_ROW + "LIMIT 1"
+
 _LIST: LiteralString = (
     """
 MATCH (r:Run)
 WHERE r.uid < coalesce($after, '~') AND ($kind IS NULL OR r.kind = $kind) AND ($state IS NULL OR r.state = $state)
+  AND ($capability IS NULL OR r.capability = $capability) AND ($since IS NULL OR r.created_at >= $since)
+  AND ($parent IS NULL OR EXISTS { (r)-[:PART_OF]->(:Run {uid: $parent}) })
 WITH r ORDER BY r.uid DESC LIMIT $limit
 """
     + RUN_ROW

@@ -38,6 +38,7 @@ from resolvers.certificates.statement import (
     refusal,
 )
 from resolvers.energy.budget import parse
+from resolvers.energy.spent import knowledge
 
 ATTEMPTS = 64
 PAGE = 100
@@ -104,7 +105,7 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         started_at=_time(started),
         finished_at=_time(finished),
     )
-    counts = [call.violation_count for call in known.calls]
+    joules, source = spent_by(known)
     return Statement(
         format=FORMAT,
         uid=event_uid(),
@@ -116,12 +117,10 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         inputs=_cited(known.inputs),
         outputs=_cited(known.outputs),
         metrics=tuple(_metrics(known)),
-        laws=Laws(
-            predictions=len(counts), unchecked=counts.count(None), violations=sum(count or 0 for count in counts)
-        ),
+        laws=_laws(known),
         accounting=Accounting(
-            energy_joules=-1.0 if run.energy_joules is None else run.energy_joules,
-            energy_source=run.energy_source or "",
+            energy_joules=-1.0 if joules is None else joules,
+            energy_source=source or "",
             seconds=(finished - started).total_seconds(),
             budget=_budget(known),
         ),
@@ -215,12 +214,12 @@ async def _errors(gateway: Gateway, row: CertificateRow, before: CertificateRow 
                 "CHANGED_SINCE",
                 f"expected the {what} of run {row.run} as certified, got a difference in {cited.label} {cited.uid}.",
             )
-    account = signed.statement.accounting
-    if (account.energy_joules, account.energy_source) != (known.run.energy_joules, known.run.energy_source):
+    account, (joules, source) = signed.statement.accounting, spent_by(known)
+    if (account.energy_joules, account.energy_source) != (joules, source):
         yield Invalid(
             "CHANGED_SINCE",
             f"expected {account.energy_joules:g} J ({account.energy_source}) on run {row.run}, "
-            f"got {known.run.energy_joules} J ({known.run.energy_source}).",
+            f"got {joules} J ({source}).",
         )
 
 
@@ -244,6 +243,31 @@ def _row(signed: Signed) -> NewCertificate:
         energy_source=statement.accounting.energy_source,
         issued_at=datetime.fromisoformat(statement.issued_at),
     )
+
+
+def spent_by(known: Provenance) -> tuple[float | None, str | None]:
+    """Joules and their source. An experiment works through runs of its own: its stages say what all of it took.
+
+    Of its stages those that were measured count where some were, for measured and estimated joules have no sum.
+    """
+    if known.run.kind != "ace":
+        return known.run.energy_joules, known.run.energy_source
+    stages = [(stage["energy_joules"], stage["energy_source"]) for stage in known.stages]
+    if not stages or any(joules is None or source is None for joules, source in stages):
+        return None, None
+    measured = [one for one in stages if knowledge(one[1]) == "measured"]
+    counted = measured or stages
+    return sum(joules for joules, _ in counted), " + ".join(sorted({source for _, source in counted}))
+
+
+def _laws(known: Provenance) -> Laws:
+    """How its predictions stand to the laws; of an experiment those that its shadow ensemble has accepted."""
+    if known.run.kind == "ace":
+        said = [stage["outputs"]["laws"] for stage in known.stages if "laws" in (stage.get("outputs") or {})]
+        last = said[-1] if said else {"predictions": 0, "violations": 0}
+        return Laws(predictions=last["predictions"], unchecked=0, violations=last["violations"])
+    counts = [call.violation_count for call in known.calls]
+    return Laws(predictions=len(counts), unchecked=counts.count(None), violations=sum(count or 0 for count in counts))
 
 
 def _budget(known: Provenance) -> Budget | None:

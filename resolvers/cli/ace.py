@@ -1,4 +1,7 @@
-"""`fieldgraph ace`: hypotheses in plain sentences, what testing them takes, and what the numbers say of them."""
+"""`fieldgraph ace`: hypotheses in plain sentences, what testing them takes, and what the numbers say of them.
+
+`run` and `show`, which need a graph, are `resolvers.cli.ace_runs`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nvp.errors import FieldError
+from resolvers.cli import ace_runs
 from resolvers.cli.output import JsonOption, console, emit, fail
 
 if TYPE_CHECKING:
@@ -29,10 +33,14 @@ SequencesOption = Annotated[int, typer.Option(min=1, max=1000, help="Sequences a
 
 @app.callback()
 def _group() -> None:
-    """Say hypotheses in plain sentences, see what testing them takes, and judge them by numbers.
+    """Say hypotheses in plain sentences, test them by experiment, or judge them by numbers of your own.
 
-    Example: fieldgraph ace plan "on active_matter the base model keeps fidelity above 0.9 for 5 steps"
+    Example: fieldgraph ace run "on fluid_dynamics the tiny model keeps fidelity above 0.3" --budget 5kJ
     """
+
+
+app.command("run")(ace_runs.run_)
+app.command("show")(ace_runs.show)
 
 
 @app.command()
@@ -41,7 +49,7 @@ def parse(sentence: SentenceArgument, as_json: JsonOption = False) -> None:
 
     Example: fieldgraph ace parse "on active_matter the base model keeps fidelity above 0.9 under 1 % noise" --json
     """
-    claim = _claim(sentence, as_json=as_json)
+    claim = claim_or_question(sentence, as_json=as_json)
     emit(
         {"parsed": True, "claim": claim.to_json(), "sentence": claim.sentence(), "key": claim.key()},
         as_json=as_json,
@@ -63,7 +71,7 @@ def plan(
 
     Example: fieldgraph ace plan "on plasma the tiny model keeps fidelity above 0.4" --expect 0.5 --spread 0.08 --json
     """
-    claim = _claim(sentence, as_json=as_json)
+    claim = claim_or_question(sentence, as_json=as_json)
     made = _plan(claim, alpha=alpha, sequences=sequences, power=power, expect=expect, spread=spread)
     emit(made.to_json(), as_json=as_json, text=_planned(made))
 
@@ -90,7 +98,7 @@ def judge(
 
     Example: fieldgraph ace judge "on plasma the tiny model keeps fidelity above 0.4" --scores scores.csv --json
     """
-    claim = _claim(sentence, as_json=as_json)
+    claim = claim_or_question(sentence, as_json=as_json)
     from resolvers.ace import successors, verdicts
 
     made = _plan(claim, alpha=alpha, sequences=sequences)
@@ -146,7 +154,7 @@ def vote(
     emit({"consensus": True, **agreed.to_json(), "diameter": agreed.diameter}, as_json=as_json)
 
 
-def _claim(sentence: str, *, as_json: bool) -> Claim:
+def claim_or_question(sentence: str, *, as_json: bool) -> Claim:
     """The claim, or the question on stdout or stderr and exit code 2."""
     from resolvers.ace.grammar import Unclear, parse
 

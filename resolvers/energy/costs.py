@@ -35,6 +35,8 @@ SECONDS = {
     "ace": 60.0,
 }
 """Before any run was seen: seconds for n = 1."""
+SHADOW_EXAMPLES, SHADOW_STARTS = 1440, 12
+"""Of an ensemble as it is by default: three members, 120 steps of four examples, twelve votes."""
 PRIOR_SPREAD = 2.0  # of α, in units of σ: a factor of exp(2σ)
 SLOPE_SPREAD = 0.25  # of β around 1
 SHAPE, SCALE = 1.0, 0.25  # of σ²: about (a factor of 1.6)²
@@ -79,6 +81,11 @@ def size(kind: str, config: Mapping[str, Any]) -> Size:
             pairs = frames / (config.get("stride") or 1)
             rolled = min(pairs, config.get("rollouts") or 0) * (config.get("horizon") or 1) + (config.get("drift") or 0)
             return Size("", float(max(pairs + rolled, 1) * max(len(config.get("checkpoints") or [1]), 1)))
+        case "shadows" if config.get("task") == "train":
+            many = int(config.get("members") or 1) * int(config.get("steps") or 1) * int(config.get("batch") or 1)
+            return Size("train", many / SHADOW_EXAMPLES)
+        case "shadows":
+            return Size("vote", max(len(config.get("starts") or []), 1) / SHADOW_STARTS)
     return Size("", 1.0)
 
 

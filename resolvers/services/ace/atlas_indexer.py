@@ -1,0 +1,184 @@
+"""AtlasIndexer: which sequences bear on a claim, none of which taught the model under test, and what may be simulated.
+
+Evidence is of the claim's domain (and regime), on the grid, time step and kind of the model's own test part, which
+comes first. Its order is drawn, never chosen: a test that may stop after any sequence is fair only to an order that
+knows nothing of the outcomes. How near each comes to what was learnt is said (cosine of descriptors), not acted upon.
+
+Where the atlas has too little, sequences of the same recipe are to be simulated from a root that nobody has used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from graph.errors import GraphError
+from graph.identity import digest
+from graph.queries import ace, similarity, splits, timeline
+from graph.queries.evaluation import Stretch
+from graph.queries.timeline import SequenceRow
+from resolvers.services.ace.inquiry import Inquiry, StageOutputs
+from resolvers.services.recipes import GENERATORS, plan
+from resolvers.services.requests import GenerationRequest
+
+FRESH = 12
+"""Sequences that are simulated at once, unless more are needed to decide anything."""
+LOOKED_AT = 2000
+"""Stretches that are considered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One sequence that may be looked at: its stretches, and how near the nearest frame of the training part comes."""
+
+    sequence: str
+    stretches: tuple[tuple[int, int], ...]
+    # (1 + cosine) / 2 of the descriptors of its middle frame and of the nearest frame that was learnt; None: unknown
+    nearest_learnt: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "stretches": [list(one) for one in self.stretches]}
+
+
+async def index(inquiry: Inquiry) -> StageOutputs:
+    """What is there that no earlier round has looked at, the proof that none of it was learnt, and what to simulate."""
+    gateway, checkpoint = inquiry.services.gateway, inquiry.checkpoint
+    used = used_sequences(inquiry)
+    found = await ace.evidence(
+        gateway,
+        checkpoint=checkpoint.uid,
+        domain=inquiry.claim.domain,
+        regime=inquiry.claim.regime,
+        horizon=inquiry.claim.horizon,
+        limit=LOOKED_AT,
+    )
+    own = await splits.split(gateway, checkpoint.model.split)
+    tests = {part.sequence for part in own.of("test")}
+    rows = await _rows(inquiry, [*dict.fromkeys([*(one.sequence for one in found), *sorted(tests)])])
+    alike = {_kind(rows[uid]) for uid in tests if uid in rows}
+    usable = [one for one in found if one.sequence not in used and (not alike or _kind(rows[one.sequence]) in alike)]
+    wanted = inquiry.plan.sequences - len(used)
+    chosen = _drawn(inquiry, usable, tests)[:wanted]
+    stretches = [one for one in usable if one.sequence in set(chosen)]
+    leaked = await ace.leaked(gateway, checkpoint=checkpoint.uid, stretches=stretches)
+    near = await _nearest(inquiry, stretches, {part.sequence for part in (*own.of("train"), *own.of("val"))})
+    evidence = [
+        Evidence(
+            sequence=uid,
+            stretches=tuple((one.first, one.last) for one in stretches if one.sequence == uid),
+            nearest_learnt=near.get(uid),
+        )
+        for uid in chosen
+    ]
+    have = len(chosen)
+    missing = max(inquiry.plan.fewest - len(used) - have, FRESH if inquiry.round > 1 and not have else 0)
+    fresh = _fresh(inquiry, [rows[uid] for uid in sorted(tests) if uid in rows], min(missing, wanted - have))
+    return {
+        "evidence": [one.to_json() for one in evidence],
+        "proof": {
+            "frames": sum(one.last - one.first + 1 for one in stretches),
+            "learnt": leaked,
+            "query": "graph.queries.ace.LEAKED",
+        },
+        "fresh": fresh,
+        "said": _said(inquiry, evidence, fresh),
+    }
+
+
+def used_sequences(inquiry: Inquiry) -> set[str]:
+    """Those that an earlier round has looked at."""
+    return {uid for outputs in inquiry.every("execute") for uid in outputs["sequences"]}
+
+
+async def prove_fresh(inquiry: Inquiry, uids: Sequence[str]) -> list[Stretch]:
+    """Sequences that were just simulated, as evidence; those that turn out to have been learnt are left out."""
+    gateway = inquiry.services.gateway
+    found = []
+    for uid in uids:
+        row = await timeline.sequence(gateway, uid)
+        stretch = Stretch(uid, row.first, row.last)
+        if not await ace.leaked(gateway, checkpoint=inquiry.checkpoint.uid, stretches=[stretch]):
+            found.append(stretch)
+    if inquiry.claim.regime is None:
+        return found
+    # only its frames count, and only the graph knows them
+    known = await ace.evidence(
+        gateway,
+        checkpoint=inquiry.checkpoint.uid,
+        domain=inquiry.claim.domain,
+        regime=inquiry.claim.regime,
+        horizon=inquiry.claim.horizon,
+        limit=LOOKED_AT,
+    )
+    fresh = {one.sequence for one in found}
+    return [one for one in known if one.sequence in fresh]
+
+
+async def _rows(inquiry: Inquiry, uids: Sequence[str]) -> dict[str, SequenceRow]:
+    rows = await asyncio.gather(*(timeline.sequence(inquiry.services.gateway, uid) for uid in uids))
+    return {row.uid: row for row in rows}
+
+
+def _kind(row: SequenceRow) -> tuple[Any, ...]:
+    return row.height, row.width, row.dt, row.generator
+
+
+def _drawn(inquiry: Inquiry, stretches: Sequence[Stretch], tests: set[str]) -> list[str]:
+    """Sequences in the order in which they will be looked at: the model's own test part first, each drawn."""
+    rng = np.random.default_rng((inquiry.run.rng_seed, inquiry.round))
+    uids = sorted({one.sequence for one in stretches})
+    order = [uids[at] for at in rng.permutation(len(uids))]
+    return sorted(order, key=lambda uid: uid not in tests)
+
+
+async def _nearest(inquiry: Inquiry, stretches: Sequence[Stretch], learnt: set[str]) -> dict[str, float]:
+    gateway = inquiry.services.gateway
+    near: dict[str, float] = {}
+    for one in stretches:
+        if one.sequence in near:
+            continue
+        middle = (one.first + one.last) // 2
+        (frame,) = await timeline.frames(gateway, one.sequence, middle, middle)
+        try:
+            hits = await similarity.similar(
+                gateway, frame.uid, first=similarity.MOST, domain=inquiry.claim.domain, other_sequences=True
+            )
+        except GraphError:  # a frame without a descriptor
+            continue
+        scores = [hit.score for hit in hits if hit.snapshot["sequence_uid"] in learnt]
+        if scores:
+            near[one.sequence] = max(scores)
+    return near
+
+
+def _fresh(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int) -> dict[str, Any] | None:
+    """A request for sequences of the same recipe; None where none are wanted or nobody can simulate them."""
+    kinds = {generator: kind for kind, (generator, _, _) in GENERATORS.items()}
+    made = [row for row in rows if row.generator in kinds and "config" in row.recipe]
+    if count < 1 or not made:
+        return None
+    return {
+        "domain": inquiry.claim.domain,
+        "kind": kinds[made[0].generator],
+        "sequences": count,
+        # of the split, so that the next claim about it finds them in the atlas
+        "seed": int(digest({"split": inquiry.checkpoint.model.split, "fresh": inquiry.round})[:8], 16),
+        "settings": dict(made[0].recipe["config"]),
+    }
+
+
+def fresh_uids(request: Mapping[str, Any]) -> list[str]:
+    """The sequences that a request for fresh ones stands for."""
+    return [sequence.uid for sequence in plan(GenerationRequest(**request))]
+
+
+def _said(inquiry: Inquiry, evidence: Sequence[Evidence], fresh: Mapping[str, Any] | None) -> str:
+    of = f" in the {inquiry.claim.regime} regime" if inquiry.claim.regime else ""
+    there = f"{len(evidence)} sequences of {inquiry.claim.domain}{of} are there that the model has not learnt from"
+    if fresh is None:
+        return f"{there}."
+    return f"{there}; {fresh['sequences']} more of the same recipe are to be simulated."

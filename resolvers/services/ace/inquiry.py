@@ -1,0 +1,124 @@
+"""An inquiry: all that the stages of one experiment share, read again from the graph at the beginning of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graph.queries import runs, training
+from graph.queries.ace import StageRow
+from graph.queries.runs import RunRow
+from graph.queries.training import CheckpointRow
+from resolvers.ace.claims import Claim
+from resolvers.ace.expansion import Plan, plan
+from resolvers.energy import budget
+from resolvers.energy.budget import Account
+from resolvers.energy.spent import WATTS_PER_CORE, Spent, knowledge, total
+from resolvers.services.context import Services
+from resolvers.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """One experiment as it stands before a stage."""
+
+    services: Services
+    run: RunRow
+    task: Task
+    # of the stage that is to be worked
+    round: int
+    claim: Claim
+    plan: Plan
+    checkpoint: CheckpointRow
+    # stages so far, in order
+    stages: tuple[StageRow, ...]
+    account: Account
+
+    @property
+    def prior(self) -> float:
+        """Credence before this experiment."""
+        return float(self.output("spawn", "prior"))
+
+    @property
+    def max_rounds(self) -> int:
+        """Rounds after which it is given up."""
+        return int(self.run.config["max_rounds"])
+
+    def outputs(self, name: str, round: int | None = None) -> Mapping[str, Any]:
+        """What came out of a stage, in this round or another; {} before it is done."""
+        wanted = self.round if round is None else round
+        found = [one for one in self.stages if one.name == name and one.round == wanted and one.done]
+        return found[-1].outputs if found else {}
+
+    def output(self, name: str, key: str) -> Any:
+        """One entry of the last stage of that name."""
+        return next(one.outputs[key] for one in reversed(self.stages) if one.name == name and one.done)
+
+    def every(self, name: str) -> list[Mapping[str, Any]]:
+        """What came out of a stage in each round, in order."""
+        return [one.outputs for one in self.stages if one.name == name and one.done]
+
+
+async def inquiry(services: Services, run: RunRow, task: Task, *, round: int, stages: Sequence[StageRow]) -> Inquiry:
+    """As the graph has it now."""
+    claim = Claim.from_json(run.config["claim"])
+    return Inquiry(
+        services=services,
+        run=run,
+        task=task,
+        round=round,
+        claim=claim,
+        plan=plan(claim),
+        checkpoint=await training.checkpoint(services.gateway, run.config["checkpoint"]),
+        stages=tuple(stages),
+        account=Account(
+            budget.parse(run.config["compute_budget"]),
+            [Spent(one.energy_joules, one.seconds or 0.0, one.energy_source) for one in stages if one.done],
+        ),
+    )
+
+
+async def own_children(services: Services, run: RunRow) -> list[RunRow]:
+    """Runs that were made for this one; what it only found was paid for by another."""
+    return [child for child in await runs.children(services.gateway, run.uid) if child.uid > run.uid]
+
+
+def spent_by(child: RunRow) -> Spent:
+    """What a run took, over all attempts."""
+    return Spent(child.energy_joules, child.seconds, child.energy_source)
+
+
+def together(own: Spent, children: Iterable[Spent]) -> Spent:
+    """What a stage took with all that worked for it: joules that were measured where some were, the estimated named.
+
+    Measured and estimated joules have no sum.
+    """
+    parts = [own, *children]
+    whole = total(parts)
+    measured = [one for one in parts if knowledge(one.source) == "measured" and one.joules is not None]
+    estimated = [one for one in parts if knowledge(one.source) == "estimated" and one.joules is not None]
+    if whole.source != "mixed" or not measured or len(measured) + len(estimated) < len(parts):
+        return Spent(whole.joules, own.seconds, whole.source)
+    beside = sum(one.joules or 0.0 for one in estimated)
+    sources = " + ".join(sorted({one.source or "" for one in measured}))
+    return Spent(
+        sum(one.joules or 0.0 for one in measured),
+        own.seconds,
+        f"{sources}, beside {beside:.4g} J {estimated[0].source}" if estimated else sources,
+    )
+
+
+def time_limit(account: Account, *, expected_seconds: float) -> float:
+    """Seconds after which a run that is charged to the account is stopped: all cores at work would then have used it.
+
+    Never less than twice what is expected: an estimate that was let in must have its chance.
+    """
+    if account.budget.unit == "s":
+        return max(account.left, 1e-3)
+    return max(account.left / (WATTS_PER_CORE * (os.cpu_count() or 1)), 2 * expected_seconds, 1e-3)
+
+
+StageOutputs = dict[str, Any]
+"""What a stage says when it is done: plain values."""
