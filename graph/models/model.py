@@ -33,6 +33,7 @@ class Checkpoint(AsyncStructuredNode):
     created_at = DateTimeNeo4jFormatProperty(required=True)
     # when its files were removed: others of its training validated better, and nothing refers to it
     removed_at = DateTimeNeo4jFormatProperty()
+    removed_by = StringProperty()
 
     of_model = AsyncRelationshipFrom("Model", "HAS_CHECKPOINT", cardinality=AsyncOne)
     derived_from = AsyncRelationshipTo("Checkpoint", "WAS_DERIVED_FROM", cardinality=AsyncZeroOrOne)

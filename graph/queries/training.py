@@ -260,7 +260,7 @@ MATCH (m:Model {uid: $model})
 MERGE (c:Checkpoint {uid: $uid})
 ON CREATE SET c += $properties, c.created_at = datetime()
 SET c.uri = $uri
-REMOVE c.removed_at
+REMOVE c.removed_at, c.removed_by
 MERGE (m)-[:HAS_CHECKPOINT]->(c)
 MERGE (c)-[:WAS_GENERATED_BY]->(r)
 WITH m, c
@@ -281,9 +281,9 @@ CALL (m) {
   MATCH (m)-[:HAS_CHECKPOINT]->(c:Checkpoint)-[:WAS_GENERATED_BY]->(:Run {uid: $run})
   WITH m, c ORDER BY c.step DESC, c.created_at DESC SKIP $spared
   WITH m, c WHERE c.removed_at IS NULL AND c.uid <> coalesce(m.best_checkpoint, '')
-  SET c.removed_at = datetime()
+  SET c.removed_at = datetime(), c.removed_by = $run
   WITH c WHERE EXISTS {(c)<-[:BY|SCORES|USED]-()}
-  REMOVE c.removed_at
+  REMOVE c.removed_at, c.removed_by
   RETURN count(*) AS needed
 }
 MATCH (m)-[:HAS_CHECKPOINT]->(c:Checkpoint)-[:WAS_GENERATED_BY]->(:Run {uid: $run})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,18 +11,21 @@ import typer
 
 from graph.errors import GraphError
 from graph.queries import runs
-from graph.queries.run_rows import RUN_LABELS, TRANSITIONS
+from graph.queries.run_rows import CAPABILITIES, RUN_LABELS, TRANSITIONS
 from graph.queries.runs import RunRow
 from graph.queries.training import ModelRow, model_of_run
-from resolvers.cli import runs_export
+from resolvers.cli import runs_compare, runs_export
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, emit, fail, run
 
 if TYPE_CHECKING:
     from resolvers.services.offline_import import ImportReport
 
-app = typer.Typer(no_args_is_help=True, help="List, show, cancel, import and export runs.", rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True, help="List, show, compare, cancel, import and export runs.", rich_markup_mode=None
+)
 
+ISO = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 HIDDEN = frozenset({"lease_token", "dedup_key"})  # of use to workers only
 
 
@@ -29,32 +33,41 @@ HIDDEN = frozenset({"lease_token", "dedup_key"})  # of use to workers only
 def list_(
     state: Annotated[str | None, typer.Option(help="QUEUED, LEASED, RUNNING, SUCCEEDED, FAILED or CANCELLED.")] = None,
     kind: Annotated[str | None, typer.Option(help=f"One of {', '.join(RUN_LABELS)}.")] = None,
+    capability: Annotated[str | None, typer.Option(help=f"One of {', '.join(CAPABILITIES)}.")] = None,
+    parent: Annotated[str | None, typer.Option(metavar="RUN", help="Only those that are part of this run.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=ISO, help="Only those asked for at this time (UTC) or later.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many, newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first.
 
-    Example: fieldgraph runs list --state RUNNING
+    Example: fieldgraph runs list --state RUNNING --since 2026-11-21
     """
     state = state.upper() if state else None
     _one_of("state", state, tuple(TRANSITIONS))
     _one_of("kind", kind, tuple(RUN_LABELS))
-    found = run(_list(state, kind, limit))
+    _one_of("capability", capability, CAPABILITIES)
+    at = None if since is None else since.replace(tzinfo=UTC)
+    found = run(_list(state=state, kind=kind, capability=capability, parent=parent, since=at, limit=limit))
     text = "\n".join(_line(row) for row in found) or "no such run"
     emit({"runs": [_shown(row) for row in found]}, as_json=as_json, text=text)
 
 
 @app.command()
 def show(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], as_json: JsonOption = False) -> None:
-    """Show one run.
+    """Show one run: what was asked, how it went, what it took, and the runs that it asked for.
 
     Example: fieldgraph runs show 019aa5f2-7c1e-7b52-9d0e-1f7a4c2b8e11 --json
     """
-    row, model = run(_show(uid))
+    row, model, children = run(_show(uid))
     shown, made = _shown(row), {} if model is None else _model(model)
     lines = {**shown, **{f"model {name}": value for name, value in made.items()}}
-    text = "\n".join(f"{name:22} {value}" for name, value in lines.items() if value not in (None, ""))
-    emit({**shown, "model": made or None}, as_json=as_json, text=text)
+    said = [f"{name:22} {value}" for name, value in lines.items() if value not in (None, "")]
+    said += [f"{'child':22} {_line(child)}" for child in children]
+    result = {**shown, "model": made or None, "children": [_shown(child) for child in children]}
+    emit(result, as_json=as_json, text="\n".join(said))
 
 
 @app.command(short_help="Cancel a run.")
@@ -84,6 +97,7 @@ def import_(
     emit(asdict(report), as_json=as_json, text=_imported(report))
 
 
+app.command(short_help="Show two runs side by side.")(runs_compare.compare)
 app.command(short_help="Write what runs did to a file that other tools read.")(runs_export.export)
 
 
@@ -117,16 +131,17 @@ def _imported(report: ImportReport) -> str:
     return "\n".join([*lines, f"Next: {after}"])
 
 
-async def _list(state: str | None, kind: str | None, limit: int) -> list[RunRow]:
+async def _list(**filters: Any) -> list[RunRow]:
     async with opened() as services:
-        return await runs.list_runs(services.gateway, state=state, kind=kind, limit=limit)
+        return await runs.list_runs(services.gateway, **filters)
 
 
-async def _show(uid: str) -> tuple[RunRow, ModelRow | None]:
-    """The run, and the model that it made where it is a training."""
+async def _show(uid: str) -> tuple[RunRow, ModelRow | None, list[RunRow]]:
+    """The run, the model that it made where it is a training, and its children."""
     async with opened() as services:
         row = await runs.run(services.gateway, uid)
-        return row, await model_of_run(services.gateway, uid) if row.kind == "training" else None
+        model = await model_of_run(services.gateway, uid) if row.kind == "training" else None
+        return row, model, await runs.children(services.gateway, uid)
 
 
 async def _cancel(uid: str) -> RunRow:
