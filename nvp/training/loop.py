@@ -34,6 +34,8 @@ from nvp.training.unroll import horizon_at
 from nvp.training.validation import Score
 
 _PROGRESS_SECONDS = 0.5
+# a batch of up to so many may hold the same example several times
+_REPEATED = 256
 # steps per dispatch on a GPU
 _SCANNED = 8
 
@@ -56,6 +58,13 @@ class Loop:
         self.after = after or Counted()
         self.examples, self.parameters = objective.examples, objective.parameters
         self.batch, self.epochs = config.batch or 1, config.epochs or 1
+        most = max(_REPEATED, len(self.examples))
+        if self.batch > most:
+            raise FieldError(
+                "BAD_CONFIG",
+                f"expected a batch of at most {most} out of {len(self.examples)} examples, got {self.batch}.",
+                next_step="Use a smaller batch, or more data.",
+            )
         self.devices = Devices(config.devices, batch=self.batch // config.accumulate)
         self.state, self.constants = self.devices.everywhere((objective.first(), objective.constants))
         self.seed = np.uint32(config.rng_seed % 2**32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.kinds import configure_kind
 from nvp.prediction.windows import WELL_WINDOWS, window_of
 from resolvers.poke import poke
+from resolvers.services import client_keys
 from resolvers.services.context import Services
 from resolvers.services.requests import EvaluationRequest, GenerationRequest, PredictionRequest, TrainingRequest
 from resolvers.services.settings import training_settings
@@ -49,6 +50,7 @@ __all__ = [
     "training_config",
 ]
 
+Request = TrainingRequest | PredictionRequest | EvaluationRequest | GenerationRequest
 ModelSize = Literal["ridge", "tiny", "small", "base", "literal"]
 MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base", "literal")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
@@ -57,10 +59,11 @@ MAX_STATES = 10_000
 MAX_MEMBERS = 16  # checkpoints of an ensemble
 MAX_HISTORY = 4  # frames that a model sees
 MAX_SEQUENCES = 10_000  # of one generation
+MAX_SEED = 2**63 - 1  # what Neo4j holds
 DAY_SECONDS = 86_400.0
 
 
-async def submit_training(services: Services, request: TrainingRequest) -> RunRow:
+async def submit_training(services: Services, request: TrainingRequest, *, client_key: str | None = None) -> RunRow:
     """Queue a training; raises GraphError or FieldError where sequences are missing, differ or are too short."""
     settings = check_training(request)
     rows = await _sequences(services, request)
@@ -79,13 +82,15 @@ async def submit_training(services: Services, request: TrainingRequest) -> RunRo
         rng_seed=request.seed,
         inputs=inputs,
         force=request.force,
+        client_key=client_key,
+        request=request,
     )
 
 
 def check_training(request: TrainingRequest) -> dict[str, Any]:
     """The settings as the training will have them; raises GraphError or FieldError for what no training can have."""
     _one_of("model", request.model, MODELS)
-    _at_least("seed", request.seed, 0)
+    _between("seed", request.seed, 0, MAX_SEED)
     _at_least("epochs", request.epochs, 1)
     if request.history is not None:
         _between("history", request.history, 1, MAX_HISTORY)
@@ -117,7 +122,7 @@ def split_name(domain: str, kind: Kind, sequences: int) -> str:
     return f"{domain} by {kind}, {sequences} sequence{'s' if sequences > 1 else ''}"
 
 
-async def submit_prediction(services: Services, request: PredictionRequest) -> RunRow:
+async def submit_prediction(services: Services, request: PredictionRequest, *, client_key: str | None = None) -> RunRow:
     """Queue a prediction; raises GraphError where a checkpoint or snapshot is missing or they do not fit together."""
     _between("steps", request.steps, 1, MAX_STEPS)
     _one_of("forcing", request.forcing, ("frozen", "recorded"))
@@ -167,10 +172,12 @@ async def submit_prediction(services: Services, request: PredictionRequest) -> R
             *((snapshot.uid, "start") for snapshot in snapshots),
         ],
         force=request.force,
+        client_key=client_key,
+        request=request,
     )
 
 
-async def submit_evaluation(services: Services, request: EvaluationRequest) -> RunRow:
+async def submit_evaluation(services: Services, request: EvaluationRequest, *, client_key: str | None = None) -> RunRow:
     """Queue an evaluation; raises GraphError where nothing would be scored or the checkpoints do not fit together."""
     if not request.checkpoints:
         raise GraphError("BAD_REQUEST", "expected at least one checkpoint, got none.")
@@ -212,13 +219,15 @@ async def submit_evaluation(services: Services, request: EvaluationRequest) -> R
             *((row.uid, "sequence") for row in rows),
         ],
         force=request.force,
+        client_key=client_key,
+        request=request,
     )
 
 
-async def submit_generation(services: Services, request: GenerationRequest) -> RunRow:
+async def submit_generation(services: Services, request: GenerationRequest, *, client_key: str | None = None) -> RunRow:
     """Queue a generation; raises FieldError for a domain without simulator and for settings that it cannot take."""
     _between("sequences", request.sequences, 1, MAX_SEQUENCES)
-    _at_least("seed", request.seed, 0)
+    _between("seed", request.seed, 0, MAX_SEED)
     if not isinstance(request.settings, Mapping):
         raise GraphError("BAD_REQUEST", f"expected settings by name, got {str(request.settings)[:80]}.")
     configure_kind(request.kind, registered_domain(request.domain).name, request.settings, request.preset)
@@ -238,6 +247,8 @@ async def submit_generation(services: Services, request: GenerationRequest) -> R
         rng_seed=request.seed,
         inputs=[],
         force=request.force,
+        client_key=client_key,
+        request=request,
     )
 
 
@@ -251,22 +262,32 @@ async def submit(
     rng_seed: int,
     inputs: Sequence[tuple[str, str]],
     force: bool,
+    client_key: str | None = None,
+    request: Request | None = None,
 ) -> RunRow:
-    """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run."""
+    """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run.
+
+    With a `client_key` the same `request` is the same run, whatever the inputs contain by now.
+    """
     code = code_version()
+    key = digest({"kind": kind, "config": config, "data": list(data), "rng_seed": rng_seed, "code": code})
+    asked = None if request is None else asdict(request)
+    if client_key is not None:
+        key = client_keys.dedup_key(kind, client_key)
+        config = {**config, client_keys.REQUEST: digest(asked)}
     run = await runs.submit(
         services.gateway,
         kind=kind,
         config=config,
         capability=capability,
-        dedup_key=digest({"kind": kind, "config": config, "data": list(data), "rng_seed": rng_seed, "code": code}),
+        dedup_key=key,
         rng_seed=rng_seed,
         inputs=inputs,
-        force=force,
+        force=force and client_key is None,
         code_version=code,
     )
     poke(services.settings, capability)
-    return run
+    return run if client_key is None else client_keys.told(run, client_key, asked)
 
 
 async def _sequences(services: Services, request: TrainingRequest) -> list[SequenceRow]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +9,7 @@ import pytest
 
 from nvp.errors import FieldError
 from nvp.training import checkpoint
-
-
-@contextmanager
-def full_disk(at: int) -> Iterator[None]:
-    """No file of this process grows beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import full_disk
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:

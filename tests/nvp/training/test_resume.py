@@ -103,6 +103,12 @@ def test_it_ends_where_validation_stands_still(tmp_path: Path) -> None:
     assert (ended.reason, ended.epoch) == ("patience", 1)
 
 
+def test_a_batch_beyond_the_examples_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FieldError, match="a batch of at most 256 out of 21 examples, got 100000000"):
+        next(run(tmp_path, replace(CONFIG, batch=100_000_000)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_event_is_a_line_of_the_log(tmp_path: Path) -> None:
     told = list(run(tmp_path, CONFIG))
     lines = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]

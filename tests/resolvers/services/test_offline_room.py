@@ -1,0 +1,49 @@
+"""A bundle needs room and a folder to itself: without, one line says so, and the same again comes to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from graph.errors import GraphError
+from nvp.errors import FieldError
+from resolvers.services.bundle import MANIFEST, TRAINING, read_bundle
+from resolvers.services.offline import OfflineTraining
+from tests.full_disk import full_disk
+from tests.resolvers.services.test_offline import RIDGE, files, quiet, read
+
+
+def test_a_full_disk_is_one_line_and_the_same_again_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    sequences = read(files(tmp_path / "fields"))
+    with full_disk(100), pytest.raises(FieldError, match="expected to write") as refused:
+        OfflineTraining(RIDGE, sequences, folder).run(quiet)
+    assert refused.value.code == "UNWRITABLE"
+    assert "\n" not in str(refused.value)
+    assert not (folder / MANIFEST).exists()
+    OfflineTraining(RIDGE, sequences, folder).run(quiet)
+    assert read_bundle(folder).checkpoint["step"] >= 0
+
+
+def test_two_trainings_have_no_folder_in_common(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    training = OfflineTraining(RIDGE, read(files(tmp_path / "fields")), folder)
+    (folder / TRAINING).mkdir(parents=True)
+    with (
+        FileLock(folder / TRAINING / "lock", is_singleton=False),
+        pytest.raises(FieldError, match="for this training alone, got another process"),
+    ):
+        training.run(quiet)
+    assert not (folder / MANIFEST).exists()
+    training.run(quiet)
+    assert read_bundle(folder)
+
+
+def test_a_seed_is_one_that_the_graph_holds(tmp_path: Path) -> None:
+    sequences = read(files(tmp_path / "fields"))
+    for seed in (-1, 2**63):
+        with pytest.raises(GraphError, match="expected seed within 0"):
+            OfflineTraining(replace(RIDGE, seed=seed), sequences, tmp_path / "bundle")
