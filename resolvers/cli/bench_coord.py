@@ -115,7 +115,9 @@ def df90(
             on_progress=bars.update,
         )
     rows = [
-        f"{row['scenario']:9} {row['modules']:5} {row['solver']:10} {row['delta_f90']:4} states, F {row['energy']:.8g}"
+        f"{row['scenario']:9} {row['modules']:5} {row['solver']:10} {row['delta_f90']:4} states, "
+        + (f"{row['evaluations']:5} evaluations, " if row["evaluations"] else " " * 19)
+        + f"F {row['energy']:.8g}"
         for row in found["results"]
     ]
     emit({"name": "df90", **where, **found}, as_json=as_json, text="\n".join(rows))

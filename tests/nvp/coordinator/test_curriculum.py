@@ -22,8 +22,8 @@ FAIR = Outcome(rate=0.5, oscillation=0.4)
 WILD = Outcome(rate=0.2, oscillation=0.8)
 LOW = Outcome(rate=0.9, oscillation=0.1, low_margin=True)
 KEY = jax.random.key(0)
-# every level is the same program
-CONFIG = RelaxConfig(mode="gradient", steps=30)
+# every level is the same program, which other tests compile too
+CONFIG = RelaxConfig(mode="gradient", steps=200, record_states=True)
 
 
 def levels(*outcomes: Outcome, start: int = 0, patience: int = 2) -> list[int]:

@@ -39,7 +39,8 @@ def judged(graph: CouplingGraph, found: Relaxation) -> list[float]:
 
 @pytest.fixture(scope="module")
 def plain() -> Relaxation:
-    return relax(baseline(), RelaxConfig(**PLAIN), KEY, eta0=START)
+    # the program of other tests: what is compiled once serves them all
+    return relax(baseline(), RelaxConfig(**{**PLAIN, "steps": 200}), KEY, eta0=START)
 
 
 def test_a_cap_reaches_couplings_that_no_weight_names(plain: Relaxation) -> None:

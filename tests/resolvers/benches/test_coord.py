@@ -50,14 +50,17 @@ def test_a_quick_bench_has_all_its_parts() -> None:
 
 
 def test_states_are_counted_from_the_start_to_one_reference() -> None:
-    found = df90(scenarios=("baseline",), variants=("fixed", "armijo"))["results"]
+    found = df90(scenarios=("baseline",), variants=("fixed", "armijo", "coordinate"))["results"]
     by_solver: dict[str, Any] = {row["solver"]: row for row in found}
-    assert by_solver.keys() == {"fixed", "armijo"}
+    assert by_solver.keys() == {"fixed", "armijo", "coordinate"}
     for row in found:
         assert row["initial_energy"] == pytest.approx(0.213087, abs=1e-6)
         assert row["least_energy"] == pytest.approx(-0.00250761, abs=1e-8)
     assert 1 < by_solver["armijo"]["delta_f90"] <= 9 < by_solver["fixed"]["delta_f90"]
     assert by_solver["armijo"]["evaluations"] >= by_solver["armijo"]["delta_f90"]
+    # each step of coordinate descent is as many moves as there are places, 8, and the driver's own look at F
+    moved = by_solver["coordinate"]
+    assert moved["evaluations"] == 1 + 9 * (moved["delta_f90"] - 1)
 
 
 def test_options_take_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
