@@ -102,9 +102,10 @@ app.command(short_help="Write what runs did to a file that other tools read.")(r
 
 
 async def _import(folder: Path) -> ImportReport:
-
+    from resolvers.services.bundle import read_manifest
     from resolvers.services.offline_import import import_bundle
 
+    read_manifest(folder)  # before a server is started for nothing
     async with opened() as services:
         return await import_bundle(services, folder)
 

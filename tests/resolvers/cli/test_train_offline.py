@@ -40,6 +40,18 @@ def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "bundle").exists()
 
 
+def test_what_is_no_bundle_starts_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIELDGRAPH_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit) as left:
+        commands.main(["runs", "import", str(tmp_path / "none")], prog_name="fieldgraph")
+    assert left.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: expected a bundle in")
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.db
 def test_from_a_box_without_a_database_into_the_graph(tmp_path: Path, environment: dict[str, str]) -> None:
     bundle = str(tmp_path / "bundle")
