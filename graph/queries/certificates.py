@@ -130,7 +130,8 @@ RETURN c {.uid, .run, .kind, .number, .digest, .previous_digest, .signature, .pu
 _OF_RUN: LiteralString = "MATCH (c:Certificate {run: $run})" + _CERTIFICATE_ROW + "LIMIT 1"
 
 _DUE: LiteralString = """
-MATCH (r:Run {kind: 'ace', state: 'SUCCEEDED'}) WHERE r.finished_at IS NOT NULL
+MATCH (r:Run {kind: 'ace', state: 'SUCCEEDED'}) USING INDEX SEEK r:Run(kind, state, finished_at)
+WHERE r.finished_at IS NOT NULL
 MATCH (s:Stage) WHERE s.run = r.uid AND s.round >= 1 AND s.position = 8
   AND s.outputs_json CONTAINS '"due":true' AND NOT EXISTS { (r)-[:CERTIFIED_BY]->(:Certificate) }
 RETURN r.uid AS uid ORDER BY uid LIMIT $limit

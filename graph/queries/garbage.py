@@ -49,7 +49,12 @@ async def folder(gateway: Gateway, run: str) -> Folder | None:
 
 async def unneeded(gateway: Gateway, *, days: float) -> list[Unneeded]:
     """Checkpoints that may go: made before so many days by runs that have ended."""
-    return [Unneeded(**row) for row in await gateway.read(_UNNEEDED, days=days, limit=MOST)]
+    found: list[Unneeded] = []
+    after = ""
+    while rows := await gateway.read(_UNNEEDED, days=days, after=after, limit=MODELS):
+        found += [Unneeded(**one) for row in rows for one in row["checkpoints"]]
+        after = rows[-1]["model"]
+    return found
 
 
 async def bury(gateway: Gateway, uids: Sequence[str], *, by: str) -> set[str]:
@@ -57,8 +62,8 @@ async def bury(gateway: Gateway, uids: Sequence[str], *, by: str) -> set[str]:
     return {row["uid"] for row in await gateway.write(_BURY, uids=list(uids), by=by)}
 
 
-MOST = 100_000
-"""Checkpoints that one call looks at."""
+MODELS = 200
+"""Models whose checkpoints one query looks at."""
 
 _OBJECTS_NAMED: LiteralString = """
 UNWIND $objects AS object
@@ -78,12 +83,17 @@ LIMIT 1
 """
 
 _UNNEEDED: LiteralString = """
-MATCH (m:Model)-[:HAS_CHECKPOINT]->(c:Checkpoint)
-WHERE m.uid > '' AND m.best_checkpoint IS NOT NULL AND c.uid <> m.best_checkpoint AND c.removed_at IS NULL
-  AND c.created_at < datetime() - duration({milliseconds: toInteger($days * 86400000)})
-  AND NOT EXISTS { (c)<-[:BY|SCORES|USED]-() }
-  AND NOT EXISTS { MATCH (c)-[:WAS_GENERATED_BY]->(r:Run) WHERE NOT r.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] }
-RETURN c.uid AS uid, m.uid AS model, c.step AS step, c.uri AS uri ORDER BY model, step LIMIT $limit
+MATCH (m:Model) WHERE m.uid > $after
+WITH m ORDER BY m.uid LIMIT $limit
+RETURN m.uid AS model, COLLECT {
+  MATCH (m)-[:HAS_CHECKPOINT]->(c:Checkpoint)
+  WHERE m.best_checkpoint IS NOT NULL AND c.uid <> m.best_checkpoint AND c.removed_at IS NULL
+    AND c.created_at < datetime() - duration({milliseconds: toInteger($days * 86400000)})
+    AND NOT EXISTS { (c)<-[:BY|SCORES|USED]-() }
+    AND NOT EXISTS { MATCH (c)-[:WAS_GENERATED_BY]->(r:Run) WHERE NOT r.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] }
+  RETURN c {.uid, .step, .uri, model: m.uid} ORDER BY c.step
+} AS checkpoints
+ORDER BY model
 """
 
 # the property is set before anybody looks for references: who wants to refer to the node waits for its lock, or was
