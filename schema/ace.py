@@ -7,8 +7,8 @@ from typing import Annotated
 import strawberry
 from strawberry.scalars import JSON
 
-from schema.coordination import CLIENT_KEY
 from schema.hypotheses import Hypothesis
+from schema.inputs import CLIENT_KEY
 from schema.results import Conflict, InvalidInput, NotFound
 from schema.runs import ACERun
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
@@ -11,14 +11,11 @@ from strawberry.scalars import JSON
 from schema import ports
 from schema.connection import DEFAULT_PAGE, Connection
 from schema.described import described
+from schema.inputs import CLIENT_KEY
 from schema.ports import Info
 from schema.relaxation import GateEvent, Term
 from schema.results import Conflict, InvalidInput, NotFound
 from schema.runs import ExpansionRun, RelaxationRun, SweepRun
-
-CLIENT_KEY: Any = strawberry.field(
-    default=None, description="Stands for this request: sent again, it is answered with the same run."
-)
 
 
 @strawberry.type(description="A number eta in 0 … 1 and its local energy.")

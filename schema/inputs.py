@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 import strawberry
 from strawberry.scalars import JSON
 
 from schema.enums import Forcing
+
+CLIENT_KEY: Any = strawberry.field(
+    default=None, description="Stands for this request: sent again, it is answered with the same run."
+)
 
 
 @strawberry.enum(description="How large a predictor is; ridge is the linear one.")
@@ -52,6 +57,7 @@ class TrainInput:
         default=None, description="What else differs from the defaults of the training (batch, learning_rate, loss, …)."
     )
     force: bool = strawberry.field(default=False, description="A new run even where the same was asked before.")
+    client_key: str | None = CLIENT_KEY
 
 
 @strawberry.input(description="Continue snapshots: one or a batch of them, with one checkpoint or an ensemble.")
@@ -68,6 +74,7 @@ class PredictInput:
     forcing: Forcing = Forcing.FROZEN
     members: bool = strawberry.field(default=False, description="Keep each member's states beside the mean.")
     force: bool = False
+    client_key: str | None = CLIENT_KEY
 
 
 @strawberry.input(description="Score checkpoints on sequences, or on a role of the split they were trained with.")
@@ -91,6 +98,7 @@ class EvaluateInput:
     rollouts: int = strawberry.field(default=64, description="Starts that are rolled out at most.")
     drift: int = strawberry.field(default=100, description="Steps rolled out beyond the last frames; 0 for none.")
     force: bool = False
+    client_key: str | None = CLIENT_KEY
 
 
 @strawberry.enum(description="How sequences are generated: by a domain's simulator, or by perturbing a pattern.")
@@ -112,6 +120,7 @@ class GenerateInput:
         default=None, description="What differs from the defaults (scale, steps, dt, …)."
     )
     force: bool = False
+    client_key: str | None = CLIENT_KEY
 
 
 @strawberry.input(description="Make frames that were uploaded by PUT /arrays/{sha256} a stretch of a sequence.")

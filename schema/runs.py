@@ -53,8 +53,17 @@ class Run(Identified):
     rng_seed: int
     device: str | None
     code_version: str | None
-    energy_joules: float | None
-    energy_source: str | None
+    priority: int = strawberry.field(description="Higher ones are claimed first.")
+    not_before: datetime | None = strawberry.field(description="QUEUED: nobody claims it before.")
+    seconds: float = strawberry.field(description="Worked for, over all attempts that have ended.")
+    time_limit: float | None = strawberry.field(description="Seconds that it may be worked for, over all attempts.")
+    energy_joules: float | None = strawberry.field(
+        description="Over all attempts; null where nobody knows, or where they know it from different sources."
+    )
+    energy_source: str | None = strawberry.field(description="The meter, the formula of the estimate, or `mixed`.")
+    energy_measured: float | None = strawberry.field(description="Joules of the attempts that were metered.")
+    energy_estimated: float | None = strawberry.field(description="Joules of those that were not.")
+    unmetered: int = strawberry.field(description="Attempts of whose energy nothing is known.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

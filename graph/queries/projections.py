@@ -24,8 +24,10 @@ SNAPSHOT: LiteralString = """node {.uid, domain_name: node.domain, sequence_uid:
   .source_total, .outflow_total}"""
 
 RUN: LiteralString = """node {.uid, .kind, .state, .progress, .message, .seq, .attempt, .cancel_requested,
-  .config_json, .rng_seed, .device, .code_version, .energy_joules, .energy_source, .created_at, .started_at,
-  .finished_at, .error_code, .error_message, offline: coalesce(node.offline, false)}"""
+  .config_json, .rng_seed, .device, .code_version, .not_before, .time_limit, .energy_joules, .energy_source,
+  .energy_measured, .energy_estimated, .created_at, .started_at, .finished_at, .error_code, .error_message,
+  priority: coalesce(node.priority, 0), seconds: coalesce(node.seconds, 0.0),
+  unmetered: coalesce(node.unmetered, 0), offline: coalesce(node.offline, false)}"""
 
 MODEL: LiteralString = """node {.uid, domain_name: node.domain, split_uid: node.split,
   best_checkpoint_uid: node.best_checkpoint, .name, .architecture, .config_json, .rng_seed, .code_version,

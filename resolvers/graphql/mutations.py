@@ -36,7 +36,7 @@ class Mutation(CouplingMutation, AceMutation):
             settings=cast("dict[str, object]", input.settings or {}),
             force=input.force,
         )
-        row = await submission.submit_training(info.context.services, request)
+        row = await submission.submit_training(info.context.services, request, client_key=input.client_key)
         return cast("TrainResult", present.submitted(row))
 
     @described("Predict the fields that follow a snapshot.")
@@ -49,7 +49,7 @@ class Mutation(CouplingMutation, AceMutation):
             members=input.members,
             force=input.force,
         )
-        row = await submission.submit_prediction(info.context.services, request)
+        row = await submission.submit_prediction(info.context.services, request, client_key=input.client_key)
         return cast("PredictResult", present.submitted(row))
 
     @described("Score checkpoints on sequences, beside the baselines.")
@@ -68,7 +68,7 @@ class Mutation(CouplingMutation, AceMutation):
             drift=input.drift,
             force=input.force,
         )
-        row = await submission.submit_evaluation(info.context.services, request)
+        row = await submission.submit_evaluation(info.context.services, request, client_key=input.client_key)
         return cast("EvaluateResult", present.submitted(row))
 
     @described("Simulate sequences of a domain.")
@@ -82,7 +82,7 @@ class Mutation(CouplingMutation, AceMutation):
             settings=cast("dict[str, object]", input.settings or {}),
             force=input.force,
         )
-        row = await submission.submit_generation(info.context.services, request)
+        row = await submission.submit_generation(info.context.services, request, client_key=input.client_key)
         return cast("GenerateResult", present.submitted(row))
 
     @described("Cancel a queued run at once; ask the worker of a running one to stop.")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graph.errors import Conflict, GraphError
+from graph.errors import GraphError
 from graph.identity import digest
 from graph.queries import hypotheses, runs
 from graph.queries.runs import RunRow
@@ -18,6 +18,7 @@ from resolvers.ace.grammar import parse as read_sentence
 from resolvers.ace.shadows import LARGEST, MEMBERS
 from resolvers.energy.budget import parse as parse_budget
 from resolvers.poke import poke
+from resolvers.services import client_keys
 from resolvers.services.ace.subject import subject
 from resolvers.services.context import Services
 from resolvers.services.version import code_version
@@ -85,8 +86,8 @@ async def submit_ace(services: Services, request: AceRequest, *, client_key: str
     asked = {name: value for name, value in config.items() if name not in ("text", "hypothesis")}
     key = digest({"kind": "ace", **asked, "rng_seed": request.seed, "code": code})
     if client_key is not None:
-        config["request"] = digest(asdict(request))
-        key = digest(["client key", "ace", client_key])
+        config[client_keys.REQUEST] = digest(asdict(request))
+        key = client_keys.dedup_key("ace", client_key)
     run = await runs.submit(
         services.gateway,
         kind="ace",
@@ -98,14 +99,8 @@ async def submit_ace(services: Services, request: AceRequest, *, client_key: str
         force=request.force and client_key is None,
         code_version=code,
     )
-    if client_key is not None and run.config.get("request") != config["request"]:
-        raise Conflict(
-            "CLIENT_KEY_USED",
-            f"expected client key {client_key!r} with the request that it was first given with, got another.",
-            next_step="Give each request a key of its own.",
-        )
     poke(services.settings, CAPABILITY)
-    return run
+    return run if client_key is None else client_keys.told(run, client_key, asdict(request))
 
 
 def claimed(request: AceRequest) -> Claim:

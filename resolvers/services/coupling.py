@@ -21,6 +21,7 @@ from nvp.coordinator.description import graph_of, keys_of, normal
 from nvp.coordinator.reference import reference_energy, reference_rows, reference_terms
 from nvp.errors import FieldError
 from resolvers.poke import poke
+from resolvers.services import client_keys
 from resolvers.services.context import Services
 from resolvers.services.settings import fitted
 from resolvers.services.version import code_version
@@ -237,8 +238,8 @@ async def submit(
     whole: dict[str, Any] = {**graph.copy, **config}
     key = digest([kind, whole, seed, code_version()]) if once else None
     if client_key is not None:
-        whole["request"] = digest(request)
-        key = digest(["client key", kind, client_key])
+        whole[client_keys.REQUEST] = digest(request)
+        key = client_keys.dedup_key(kind, client_key)
     row = await runs.submit(
         services.gateway,
         kind=kind,
@@ -250,14 +251,8 @@ async def submit(
         force=force and client_key is None,
         code_version=code_version(),
     )
-    if client_key is not None and row.config.get("request") != whole["request"]:
-        raise Conflict(
-            "CLIENT_KEY_USED",
-            f"expected client key {client_key!r} with the request that it was first given with, got another.",
-            next_step="Give each request a key of its own.",
-        )
     poke(services.settings, "interactive")
-    return row
+    return row if client_key is None else client_keys.told(row, client_key, request)
 
 
 def _finite(value: float) -> float | None:
