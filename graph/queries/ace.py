@@ -193,8 +193,8 @@ async def evidence(
 ) -> list[Stretch]:
     """Stretches of a domain that a checkpoint may be tested on: test parts of its split first, then what is in no part.
 
-    A stretch has no gap, lies in one `regime` where that is given, and is longer than `horizon`. Sequences that share
-    their draw with one that trained are left out. Raises NotFound for the checkpoint.
+    A stretch has no gap, lies in one `regime` where that is given, and is longer than `horizon`. What `leaked` would
+    count is left out. Raises NotFound for the checkpoint.
     """
     rows = await gateway.read(
         EVIDENCE, checkpoint=checkpoint, domain=domain, regime=regime, horizon=horizon, limit=limit
@@ -308,9 +308,14 @@ CALL (p) {
     MATCH (p)-[seen:HAS_PART]->(other:Sequence)
     WHERE seen.role <> 'test' AND other.uid <> s.uid AND other.draw = s.draw
   }
-  CALL (s, first, last) {
+  CALL (p, s, first, last) {
     MATCH (e:EnergySnapshot) WHERE e.sequence = s.uid AND e.t_index >= first AND e.t_index <= last
       AND ($regime IS NULL OR e.regime = $regime)
+      AND NOT EXISTS {
+        MATCH (f:EnergySnapshot {sha256: e.sha256})
+        MATCH (p)-[seen:HAS_PART]->(o:Sequence)
+        WHERE o.uid = f.sequence AND seen.role <> 'test' AND f.t_index >= seen.first AND f.t_index <= seen.last
+      }
     WITH e.t_index AS t ORDER BY t
     WITH collect(t) AS ts
     UNWIND range(0, size(ts) - 1) AS at

@@ -27,6 +27,8 @@ from graph.queries.rows import native, parsed
 
 Verdict = Literal["supported", "refuted", "undetermined"]
 UNTESTED = "untested"
+LONGEST = 500
+"""Characters of a hypothesis."""
 EVIDENCE = "evidence"
 """Role of an evaluation that a run cites."""
 _FLAT = ("domain", "metric", "comparator", "threshold", "versus", "model", "regime", "horizon")
@@ -86,11 +88,18 @@ async def propose(
     link that would close a circle is left out. With a `lease`, a run that has lost it proposes nothing. Raises NotFound
     for domain and earlier hypothesis, LeaseLost, GraphError (BAD_HYPOTHESIS).
     """
-    if not text.strip() or not 0 <= credence <= 1:
-        raise GraphError("BAD_HYPOTHESIS", f"expected a sentence and a credence in 0 … 1, got {text!r} and {credence}.")
+    said = text.strip()
+    if not (0 < len(said) <= LONGEST and said.isprintable()) or not 0 <= credence <= 1:
+        shown = said if len(said) <= LONGEST else f"{said[:40]}…"
+        raise GraphError(
+            "BAD_HYPOTHESIS",
+            f"expected a sentence of 1 to {LONGEST} printable characters and a credence in 0 … 1, "
+            f"got {shown!r} and {credence}.",
+            next_step="Say it in one line.",
+        )
     perturbation = claim.get("perturbation") or {}
     properties = {
-        "text": text.strip(),
+        "text": said,
         "claim_json": canonical_json(claim).decode(),
         **{name: claim.get(name) for name in _FLAT},
         "threshold": None if claim.get("threshold") is None else float(claim["threshold"]),
@@ -148,6 +157,12 @@ async def take_up(gateway: Gateway, lease: Lease, uid: str) -> HypothesisRow:
         return _hypothesis(row["hypothesis"])
 
     return await gateway.transact(work)
+
+
+async def first_prior(gateway: Gateway, uid: str) -> float | None:
+    """Credence before any run had tested it: what a run starts from that looks at the same evidence again."""
+    rows = await gateway.read(FIRST_PRIOR, uid=uid)
+    return rows[0]["prior"] if rows else None
 
 
 async def settle(
@@ -238,6 +253,11 @@ MATCH (h:Hypothesis {uid: $uid})
 MERGE (h)-[test:TESTED_BY]->(r)
 ON CREATE SET test.taken_at = datetime(), test.prior = h.credence
 RETURN h.uid AS uid
+"""
+
+FIRST_PRIOR: LiteralString = """
+MATCH (h:Hypothesis {uid: $uid})-[test:TESTED_BY]->(:Run) WHERE test.prior IS NOT NULL
+RETURN test.prior AS prior ORDER BY test.taken_at LIMIT 1
 """
 
 SETTLE: LiteralString = """

@@ -215,7 +215,7 @@ RETURN
     tested: COLLECT { MATCH (r)<-[t:TESTED_BY]-(h:Hypothesis) WHERE t.settled_at IS NOT NULL
       RETURN [h.uid, h.text, h.claim_json, t.verdict, t.prior, t.credence, t.weight, t.verdict_json]
       ORDER BY h.uid LIMIT $limit },
-    staged: COLLECT { MATCH (r)-[:STAGE]->(s:Stage) WHERE s.name <> 'retire' AND s.round >= 1
+    staged: COLLECT { MATCH (r)-[:STAGE]->(s:Stage) WHERE s.round >= 1
       RETURN [s.round, s.name, s.state, s.inputs_json, s.outputs_json, s.energy_joules, s.energy_source]
       ORDER BY s.round, s.position LIMIT $limit },
     voted: COLLECT { MATCH (r)-[:VOTE]->(v:Vote) WHERE v.round >= 1

@@ -210,6 +210,8 @@ async def test_leaks_into_the_evidence_are_counted(gateway: Gateway, checkpoint:
     parts = [Stretch(FIRST, 0, 19), Stretch(FIRST, 10, 19), Stretch(copy, 0, 4), Stretch(copy, 3, 4)]
     counts = [await ace.leaked(gateway, checkpoint=checkpoint, stretches=[part]) for part in parts]
     assert counts == [10, 0, 3, 0]
+    found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
+    assert found == [Stretch(FIRST, 12, 19), Stretch(copy, 3, 4)]
     assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=parts) == 13
     assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=[]) == 0
 

@@ -44,9 +44,15 @@ async def test_a_claim_is_one_node_however_it_is_said(gateway: Gateway) -> None:
     assert flat["h"]["perturbation"] == "gaussian_noise"
 
 
-@pytest.mark.parametrize("wrong", [{"text": "  "}, {"credence": 1.1}, {"credence": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"text": text} for text in ("  ", "two\nlines", "\ud800", "x" * 501)),
+        *({"credence": credence} for credence in (1.1, -0.1, float("nan"))),
+    ],
+)
 async def test_what_is_no_hypothesis_is_refused(gateway: Gateway, wrong: dict[str, Any]) -> None:
-    with pytest.raises(GraphError, match="expected a sentence and a credence"):
+    with pytest.raises(GraphError, match="expected a sentence of 1 to 500 printable characters and a credence"):
         await proposed(gateway, **wrong)
     with pytest.raises(NotFound, match="no Domain with name 'moon'"):
         await proposed(gateway, about="moon")
