@@ -22,7 +22,7 @@ from graph.queries import ace, similarity, splits, timeline
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
-from resolvers.services.recipes import GENERATORS, plan
+from resolvers.services.recipes import GENERATORS, configuration, plan
 from resolvers.services.requests import GenerationRequest
 
 FRESH = 12
@@ -171,9 +171,10 @@ def _fresh(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int) -> dict[st
     }
 
 
-def fresh_uids(request: Mapping[str, Any]) -> list[str]:
-    """The sequences that a request for fresh ones stands for."""
-    return [sequence.uid for sequence in plan(GenerationRequest(**request))]
+def fresh_sequences(request: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The sequences that a request for fresh ones stands for, and the frames of each."""
+    wanted = GenerationRequest(**request)
+    return [sequence.uid for sequence in plan(wanted)], int(configuration(wanted).steps)
 
 
 def _said(inquiry: Inquiry, evidence: Sequence[Evidence], fresh: Mapping[str, Any] | None) -> str:

@@ -105,10 +105,10 @@ async def _simulated(inquiry: Inquiry, fresh: dict[str, Any], *, seen: int) -> l
         rng_seed=int(fresh["seed"]),
         inputs=(),
     )
-    uids = atlas_indexer.fresh_uids(fresh)
-    evaluation = await _evaluation(
-        inquiry, f"evaluate {count} new sequences", [{"sequence": uid, "stretches": []} for uid in uids], seen=seen
-    )
+    uids, steps = atlas_indexer.fresh_sequences(fresh)
+    # as far as they are expected to count; what does is known when they are there
+    foreseen = [{"sequence": uid, "stretches": [[0, steps - 1]]} for uid in uids]
+    evaluation = await _evaluation(inquiry, f"evaluate {count} new sequences", foreseen, seen=seen)
     return [
         await cost_of(inquiry, simulation),
         # sequences that are not there yet cannot be linked to it

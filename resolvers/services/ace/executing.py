@@ -20,7 +20,7 @@ from graph.queries.runs import RunRow
 from resolvers.energy.budget import BudgetGone
 from resolvers.poke import poke
 from resolvers.services.ace import atlas_indexer, samples
-from resolvers.services.ace.composing import TRAIN, VOTE, left_out, shared_key, vote_starts
+from resolvers.services.ace.composing import SIMULATE, TRAIN, VOTE, left_out, shared_key, vote_starts
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs, spent_by, time_limit
 from resolvers.services.ace.scheduling import Work
 from resolvers.services.shadows import members_folder
@@ -134,7 +134,7 @@ def _decided(inquiry: Inquiry, table: samples.Table) -> bool:
 async def _ready(inquiry: Inquiry, work: Work, progress: Progress) -> Work:
     """The work with what only those before it could say."""
     config = dict(work.config)
-    if work.kind == "evaluation" and not config["parts"]:
+    if work.kind == "evaluation" and SIMULATE in work.needs:
         uids = list(work.sequences)
         progress.fresh = await atlas_indexer.prove_fresh(inquiry, uids)
         config = samples.evaluation_config(
@@ -146,12 +146,11 @@ async def _ready(inquiry: Inquiry, work: Work, progress: Progress) -> Work:
     if work.name == VOTE:
         config["shadows"] = progress.children[TRAIN]
         if not config["starts"]:
-            progress.fresh = progress.fresh or await atlas_indexer.prove_fresh(
-                inquiry, atlas_indexer.fresh_uids(inquiry.outputs("plan")["fresh"])
-            )
+            uids, _ = atlas_indexer.fresh_sequences(inquiry.outputs("plan")["fresh"])
+            progress.fresh = progress.fresh or await atlas_indexer.prove_fresh(inquiry, uids)
             config["starts"] = vote_starts(progress.fresh)
     inputs = list(work.inputs)
-    if work.kind == "evaluation" and progress.fresh is not None:
+    if SIMULATE in work.needs and progress.fresh is not None:
         inputs = [*inputs, *((one.sequence, "sequence") for one in progress.fresh)]
     return replace(work, config=config, inputs=tuple(dict.fromkeys(inputs)))
 

@@ -1,0 +1,79 @@
+"""What is simulated for a claim is of its recipe and of no root that anybody used; votes are spread."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from graph.queries.evaluation import Stretch
+from graph.queries.timeline import SequenceRow
+from resolvers.services.ace import atlas_indexer
+from resolvers.services.ace.composing import MOST_HISTORY, STARTS, vote_starts
+from resolvers.services.recipes import plan
+from resolvers.services.requests import GenerationRequest
+
+REQUEST = GenerationRequest(domain="fluid_dynamics", sequences=2, settings={"scale": 16, "steps": 6})
+
+
+def inquiry(*, round: int = 1, split: str = "a split") -> Any:
+    return SimpleNamespace(
+        round=round,
+        claim=SimpleNamespace(domain="fluid_dynamics"),
+        checkpoint=SimpleNamespace(model=SimpleNamespace(split=split)),
+    )
+
+
+def rows() -> list[SequenceRow]:
+    return [
+        SequenceRow(
+            uid=made.uid,
+            domain=made.domain,
+            source=made.source,
+            generator=made.generator,
+            origin="Simulated",
+            recipe=dict(made.recipe),
+            rng_seed=made.rng_seed,
+            height=made.height,
+            width=made.width,
+            dt=made.dt,
+            anchor=0,
+            first=0,
+            last=5,
+            length=6,
+            digest="",
+        )
+        for made in plan(REQUEST)
+    ]
+
+
+def test_more_of_the_same_recipe_is_simulated_from_a_root_of_its_own() -> None:
+    fresh = atlas_indexer._fresh(inquiry(), rows(), 3)
+    assert fresh is not None
+    uids, steps = atlas_indexer.fresh_sequences(fresh)
+    assert (len(set(uids)), steps) == (3, 6)
+    assert not {row.uid for row in rows()} & set(uids)
+    made = plan(GenerationRequest(**fresh))
+    assert {one.recipe["config"]["height"] for one in made} == {16}
+    assert made[0].recipe["config"] == rows()[0].recipe["config"]
+    # the next claim about the split finds them, the next round wants others
+    assert atlas_indexer._fresh(inquiry(), rows(), 3) == fresh
+    for other in (inquiry(round=2), inquiry(split="another")):
+        again = atlas_indexer._fresh(other, rows(), 3)
+        assert again is not None
+        assert again["seed"] != fresh["seed"]
+
+
+def test_nothing_is_simulated_where_nobody_can_or_nothing_is_wanted() -> None:
+    assert atlas_indexer._fresh(inquiry(), rows(), 0) is None
+    assert atlas_indexer._fresh(inquiry(), [], 3) is None
+
+
+def test_votes_are_spread_over_the_sequences() -> None:
+    stretches = [Stretch(f"s{at}", 0, 9) for at in range(5)]
+    starts = vote_starts(stretches)
+    assert len(starts) == STARTS
+    assert len({(one["sequence"], one["t_index"]) for one in starts}) == STARTS
+    assert {one["sequence"] for one in starts} == {one.sequence for one in stretches}
+    assert all(MOST_HISTORY - 1 <= one["t_index"] < 9 for one in starts)
+    assert len(vote_starts([Stretch(f"s{at}", 0, 9) for at in range(40)])) == STARTS
+    assert vote_starts([Stretch("short", 0, 3)]) == []
