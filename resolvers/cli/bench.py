@@ -21,6 +21,7 @@ from nvp.errors import FieldError
 from resolvers import supervisor
 from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
+from resolvers.benches.runs import RunsConfig, bench_runs
 from resolvers.benches.serving import ServingConfig, bench_serving
 from resolvers.cli import bench_coord, bench_nvp
 from resolvers.cli.bars import Bars
@@ -71,6 +72,38 @@ def serving(
         f"(gain {burst['gain']})",
     ]
     emit(result, as_json=as_json, text="\n".join(rows))
+
+
+@app.command("runs")
+def runs_(
+    runs: Annotated[int, typer.Option(min=2, help="Runs that wait in the queue; half of them need JAX.")] = 200,
+    workers: Annotated[int, typer.Option(min=2, help="Workers, each a process of its own with a child.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Claim and end runs in this process, without doing their work.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """How long a claim takes when many workers want runs of one queue, and whether each is executed exactly once.
+
+    Exit code 1 where a run is lost, claimed or executed twice, or a claim takes 20 ms per run or more.
+
+    Example: fieldgraph bench runs --json
+    """
+    found = run(_runs(RunsConfig(runs=runs, workers=workers, seed=seed, quick=quick)))
+    result = {"name": "runs", **machine(), "seed": seed, **found}
+    claim = found["claim_ms"]
+    rows = [
+        f"{found['n']} runs, {found['workers']} workers: {found['succeeded']} executed, lost {found['lost']}, "
+        f"twice {found['duplicated']}",
+        f"claim per run: mean {claim['mean']} ms, p50 {claim['p50']} ms, p95 {claim['p95']} ms "
+        f"(one worker alone: {found['alone_ms']} ms)",
+        f"all in {found['seconds']} s",
+        *(f"missed: {name}" for name, holds in found["criteria"].items() if not holds),
+    ]
+    emit(result, as_json=as_json, text="\n".join(rows))
+    if not found["passed"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -178,6 +211,13 @@ async def _ingest(config: IngestConfig) -> dict[str, Any]:
         services = Services(settings=settings, gateway=gateway, store=ArrayStore(settings.store))
         with Bars() as bars:
             return await bench_ingest(services, config, on_progress=bars.update)
+
+
+async def _runs(config: RunsConfig) -> dict[str, Any]:
+    async with _own_graph() as (settings, gateway):
+        services = Services(settings=settings, gateway=gateway, store=ArrayStore(settings.store))
+        with Bars() as bars:
+            return await bench_runs(services, config, on_progress=bars.update)
 
 
 async def _serving(config: ServingConfig) -> dict[str, Any]:
