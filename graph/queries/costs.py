@@ -32,6 +32,17 @@ async def took(gateway: Gateway, kind: str, *, limit: int = MOST) -> list[Took]:
     return [Took(config=parsed(row.pop("config_json")), **row) for row in rows]
 
 
+async def spending(gateway: Gateway, run: str) -> float:
+    """Joules that a run has taken so far, as its worker last said; 0.0 where nothing is known."""
+    rows = await gateway.read(_SPENDING, run=run)
+    return float(rows[0]["joules"]) if rows else 0.0
+
+
+_SPENDING: LiteralString = """
+MATCH (r:Run {uid: $run})
+RETURN coalesce(r.energy_joules, 0.0) + coalesce(r.attempt_joules, 0.0) AS joules LIMIT 1
+"""
+
 _TOOK: LiteralString = """
 MATCH (r:Run {kind: $kind, state: 'SUCCEEDED'})
 WHERE r.finished_at IS NOT NULL AND r.seconds > 0

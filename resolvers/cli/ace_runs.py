@@ -203,13 +203,13 @@ def picture(finding: Mapping[str, Any], claim: Claim) -> str:
     title = METRICS[claim.metric].title
     if middle is None:
         return f"{finding['decision']:12} {finding['name']}: nothing could be scored"
-    marks = [claim.threshold, middle, *(one for one in (low, high) if one is not None)]
+    marks: list[float] = [claim.threshold, middle, *(one for one in (low, high) if one is not None)]
     left, right = min(marks), max(marks)
     margin = 0.1 * (right - left) or 0.1 * max(abs(left), 0.1)
     left, right = left - margin, right + margin
 
     def at(value: float) -> int:
-        return min(max(round((value - left) / (right - left) * (WIDTH - 1)), 0), WIDTH - 1)
+        return min(max(int((value - left) / (right - left) * (WIDTH - 1) + 0.5), 0), WIDTH - 1)
 
     line = [" "] * WIDTH
     first, last = 0 if low is None else at(low), WIDTH - 1 if high is None else at(high)

@@ -9,11 +9,12 @@ run that would not fit is not begun, and one that takes longer than it may is st
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import evaluation, runs
+from graph.queries import costs, evaluation, runs
 from graph.queries.ace import STAGES
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
@@ -27,6 +28,8 @@ from resolvers.services.shadows import members_folder
 from resolvers.services.version import code_version
 
 LOOK_SECONDS = 0.2
+METER_SECONDS = 2.0
+"""Between two looks at what a run has taken."""
 STOPPED = "TIME_LIMIT"
 """Error code of a run that took longer than it may."""
 
@@ -101,9 +104,9 @@ async def execute(inquiry: Inquiry) -> StageOutputs:
             break
         progress.children[work.name] = child.uid
         if child.state != "SUCCEEDED":
-            if child.error_code == STOPPED:
+            if child.error_code == STOPPED or (child.state == "CANCELLED" and _used_up(inquiry, child)):
                 progress.budget_gone = True
-                progress.left_out[work.name] = f"it was stopped: {child.error_message}"
+                progress.left_out[work.name] = "it was stopped: the budget was used up"
             elif work.kind == "shadows":
                 progress.ensemble_failure = child.error_message or child.state
                 progress.left_out[work.name] = progress.ensemble_failure
@@ -165,11 +168,30 @@ async def _done(inquiry: Inquiry, work: Work, number: int, of: int) -> RunRow:
     if work.name == TRAIN and child.state == "SUCCEEDED" and not members_folder(services.store, child.uid).exists():
         child = await _submitted(inquiry, work, key, force=True)
     began = (STAGES.index("execute") + (number / max(of, 1))) / len(STAGES)
+    looked = time.monotonic()
     while not child.finished:
         await inquiry.task.report(began, f"execute · {work.name}: {child.message or child.state.lower()}")
         await asyncio.sleep(LOOK_SECONDS)
+        if time.monotonic() - looked > METER_SECONDS:
+            looked = time.monotonic()
+            await _hold(inquiry, child)
         child = await runs.run(services.gateway, child.uid)
     return child
+
+
+def _used_up(inquiry: Inquiry, child: RunRow) -> bool:
+    """Whether what a run took is all that was left."""
+    return inquiry.account.budget.unit == "J" and (child.energy_joules or 0.0) >= inquiry.account.left
+
+
+async def _hold(inquiry: Inquiry, child: RunRow) -> None:
+    """Stop a run that has taken all the joules that are left."""
+    account = inquiry.account
+    if account.budget.unit != "J" or child.uid < inquiry.run.uid:
+        return
+    taken = await costs.spending(inquiry.services.gateway, child.uid)
+    if taken >= account.left:
+        await runs.request_cancel(inquiry.services.gateway, child.uid)
 
 
 async def _submitted(inquiry: Inquiry, work: Work, key: str, *, force: bool) -> RunRow:
@@ -187,7 +209,7 @@ async def _submitted(inquiry: Inquiry, work: Work, key: str, *, force: bool) -> 
         code_version=code_version(),
         parent=run.uid,
         priority=run.priority,
-        time_limit=time_limit(inquiry.account, expected_seconds=work.seconds),
+        time_limit=time_limit(inquiry.account),
     )
     poke(services.settings, work.capability)
     return child

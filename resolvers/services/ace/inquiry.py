@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from resolvers.ace.claims import Claim
 from resolvers.ace.expansion import Plan, plan
 from resolvers.energy import budget
 from resolvers.energy.budget import Account
-from resolvers.energy.spent import WATTS_PER_CORE, Spent, knowledge, total
+from resolvers.energy.spent import Spent, knowledge, total
 from resolvers.services.context import Services
 from resolvers.task import Task
 
@@ -110,14 +109,9 @@ def together(own: Spent, children: Iterable[Spent]) -> Spent:
     )
 
 
-def time_limit(account: Account, *, expected_seconds: float) -> float:
-    """Seconds after which a run that is charged to the account is stopped: all cores at work would then have used it.
-
-    Never less than twice what is expected: an estimate that was let in must have its chance.
-    """
-    if account.budget.unit == "s":
-        return max(account.left, 1e-3)
-    return max(account.left / (WATTS_PER_CORE * (os.cpu_count() or 1)), 2 * expected_seconds, 1e-3)
+def time_limit(account: Account) -> float | None:
+    """Seconds after which a run that is charged to the account is stopped; joules are watched instead."""
+    return max(account.left, 1e-3) if account.budget.unit == "s" else None
 
 
 StageOutputs = dict[str, Any]
