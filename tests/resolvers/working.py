@@ -7,6 +7,7 @@ from importlib import import_module
 from graph.queries import runs
 from graph.queries.runs import RunRow
 from resolvers.child import SERVICES
+from resolvers.energy.spent import ESTIMATED
 from resolvers.services.context import Services
 from resolvers.task import Task
 
@@ -21,10 +22,11 @@ async def leased(services: Services, run: RunRow, *, lease_seconds: float = 30.0
     return running
 
 
-async def worked(services: Services, run: RunRow) -> RunRow:
-    """The run, SUCCEEDED; what its service raises is raised."""
+async def worked(services: Services, run: RunRow, *, energy_joules: float | None = None) -> RunRow:
+    """The run, SUCCEEDED, with what it is said to have taken; what its service raises is raised."""
     running = await leased(services, run)
     await import_module(SERVICES[run.kind]).execute(services, running, Task(services.gateway, running))
-    done = await runs.transition(services.gateway, run.uid, "RUNNING", "SUCCEEDED", running.lease_token)
+    took = {} if energy_joules is None else {"energy_joules": energy_joules, "energy_source": ESTIMATED}
+    done = await runs.transition(services.gateway, run.uid, "RUNNING", "SUCCEEDED", running.lease_token, **took)
     assert done is not None
     return done

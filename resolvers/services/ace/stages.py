@@ -9,7 +9,7 @@ from typing import Any
 from graph.queries import ace, hypotheses
 from nvp.dynamics.domain import domain
 from resolvers.ace.successors import successors
-from resolvers.ace.verdicts import Verdict
+from resolvers.ace.verdicts import SUREST, Verdict
 from resolvers.services.ace import atlas_indexer, ballot, executing, samples
 from resolvers.services.ace.composing import works_of
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
@@ -21,13 +21,15 @@ UNKNOWN_PRIOR = 0.5
 
 async def spawn(inquiry: Inquiry) -> StageOutputs:
     """Take the hypothesis up: what it says, how much it is believed, what may be spent on it."""
-    run, checkpoint = inquiry.run, inquiry.checkpoint
-    taken = await hypotheses.take_up(inquiry.services.gateway, inquiry.task.lease, run.config["hypothesis"])
+    run, checkpoint, gateway = inquiry.run, inquiry.checkpoint, inquiry.services.gateway
+    taken = await hypotheses.take_up(gateway, inquiry.task.lease, run.config["hypothesis"])
+    # each experiment looks at all evidence again: what earlier ones made of it must not count twice
+    prior = await hypotheses.first_prior(gateway, taken.uid)
     return {
         "hypothesis": taken.uid,
         "text": run.config["text"],
         "claim": inquiry.claim.to_json(),
-        "prior": UNKNOWN_PRIOR if taken.credence is None else taken.credence,
+        "prior": min(max(UNKNOWN_PRIOR if prior is None else prior, SUREST), 1 - SUREST),
         "budget": str(inquiry.account.budget),
         "checkpoint": checkpoint.uid,
         "model": {"uid": checkpoint.model.uid, "name": checkpoint.model.name, "split": checkpoint.model.split},
