@@ -174,12 +174,14 @@ async def settle(
     credence: float,
     weight: float,
     evidence: Sequence[str],
+    prior: float | None = None,
     result: Mapping[str, Any] | None = None,
 ) -> None:
     """Write what this run found; a run that settles it again (in a later round) overwrites what it said before.
 
-    `weight` is log10 of the Bayes factor, `evidence` the uids of the evaluations that were looked at, `result` all that
-    was found. Raises LeaseLost, NotFound, GraphError (BAD_VERDICT).
+    `weight` is log10 of the Bayes factor, `prior` what the run started from (None: the credence when it was taken up),
+    `evidence` the uids of the evaluations that were looked at, `result` all that was found. Raises LeaseLost, NotFound,
+    GraphError (BAD_VERDICT).
     """
     if verdict not in get_args(Verdict) or not 0 <= credence <= 1 or not math.isfinite(weight):
         raise GraphError(
@@ -191,6 +193,7 @@ async def settle(
         "verdict": verdict,
         "credence": float(credence),
         "weight": float(weight),
+        **({} if prior is None else {"prior": float(prior)}),
         "verdict_json": canonical_json(finite(dict(result or {}))).decode(),
     }
     links: dict[str, Any] = {

@@ -110,6 +110,7 @@ async def report(inquiry: Inquiry) -> StageOutputs:
         hypothesis=hypothesis,
         verdict=found["verdict"],
         credence=found["credence"],
+        prior=found["prior"],
         weight=_weight(found["prior"], found["credence"]),
         evidence=evaluations,
         result=found,

@@ -10,10 +10,11 @@ import pytest
 from graph import models
 from graph.errors import GraphError, NotFound
 from graph.gateway import Gateway
-from graph.queries import hypotheses, runs, sequences
+from graph.queries import ace, hypotheses, runs, sequences
+from graph.queries.ace import NewVote
 from graph.queries.leases import Lease, LeaseLost
 from tests.graph.queries import builders
-from tests.graph.queries.experiments import CLAIM, evaluated, experiment, proposed
+from tests.graph.queries.experiments import CLAIM, evaluated, experiment, proposed, walk
 
 pytestmark = pytest.mark.db
 
@@ -128,10 +129,13 @@ async def test_a_later_round_overwrites_and_a_later_run_does_not(gateway: Gatewa
 
     other = await experiment(gateway)
     await settle(gateway, other.lease, row.uid, evidence, verdict="undetermined", credence=0.25, weight=0.0)
+    again = await experiment(gateway)
+    await settle(gateway, again.lease, row.uid, evidence, verdict="undetermined", credence=0.5, weight=0.0, prior=0.5)
     (first,), (second,) = [await hypotheses.tested(gateway, uid) for uid in (run.uid, other.uid)]
     assert (first.verdict, first.prior, first.credence) == ("refuted", 0.5, 0.2)
     assert (second.verdict, second.prior, second.credence) == ("undetermined", 0.2, 0.25)
     assert second.hypothesis.verdict == "undetermined"
+    assert [test.prior for test in await hypotheses.tested(gateway, again.uid)] == [0.5]
     # what leaves it open speaks neither way; what the first run found still stands
     assert [link["type"] for link in await gateway.read(LINKS, uid=row.uid)] == ["REFUTED_BY"]
     cited = await gateway.read("MATCH (r:ACERun {uid: $uid})-[:USED]->(v) RETURN v.uid AS uid", uid=other.uid)
@@ -187,3 +191,13 @@ async def test_neomodel_reads_what_is_written(gateway: Gateway) -> None:
     assert (await found.refuted_by.relationship(against)).run == run.uid
     assert (await tester.cites.single()).uid == evidence[0]
     await found.save()
+
+    await walk(gateway, run.lease, until="spawn")
+    await ace.record_votes(gateway, run.lease, [NewVote(member=0, sha256="aa", agrees=True, starts=3, agreed=2)])
+    rows = await gateway.read(
+        "MATCH (n) WHERE n:Stage OR n:Vote OR n:Hypothesis RETURN labels(n)[0] AS label, keys(n) AS keys"
+    )
+    assert {row["label"] for row in rows} == {"Stage", "Vote", "Hypothesis"}
+    for row in rows:
+        declared = getattr(models, row["label"]).defined_properties(aliases=False, rels=False)
+        assert set(row["keys"]) <= declared.keys()
