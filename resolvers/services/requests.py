@@ -99,3 +99,6 @@ class GenerationRequest:
     # what differs from the defaults (scale, steps, dt, …)
     settings: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
+
+
+Wanted = TrainingRequest | PredictionRequest | EvaluationRequest | GenerationRequest

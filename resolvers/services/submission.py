@@ -27,7 +27,7 @@ from nvp.prediction.windows import WELL_WINDOWS, window_of
 from resolvers.poke import poke
 from resolvers.services import client_keys
 from resolvers.services.context import Services
-from resolvers.services.requests import EvaluationRequest, GenerationRequest, PredictionRequest, TrainingRequest
+from resolvers.services.requests import EvaluationRequest, GenerationRequest, PredictionRequest, TrainingRequest, Wanted
 from resolvers.services.settings import training_settings
 from resolvers.services.splitting import Kind, split
 from resolvers.services.version import code_version
@@ -50,7 +50,6 @@ __all__ = [
     "training_config",
 ]
 
-Request = TrainingRequest | PredictionRequest | EvaluationRequest | GenerationRequest
 ModelSize = Literal["ridge", "tiny", "small", "base", "literal"]
 MODELS: tuple[ModelSize, ...] = ("ridge", "tiny", "small", "base", "literal")
 MAX_STEPS = 1000  # of one prediction: each is a node and a file
@@ -263,11 +262,10 @@ async def submit(
     inputs: Sequence[tuple[str, str]],
     force: bool,
     client_key: str | None = None,
-    request: Request | None = None,
+    request: Wanted | None = None,
 ) -> RunRow:
-    """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run.
-
-    With a `client_key` the same `request` is the same run, whatever the inputs contain by now.
+    """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run, but
+    not under a `client_key`: there the same `request` is the same run, whatever has grown.
     """
     code = code_version()
     key = digest({"kind": kind, "config": config, "data": list(data), "rng_seed": rng_seed, "code": code})
