@@ -7,14 +7,14 @@ from jaxtyping import Float, Int
 
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec
-from nvp.prediction.forecaster import Forcing, Forecaster
+from nvp.prediction.forecaster import Forcing
 from nvp.thermo.totals import first_law_closure
 
 SOURCE = "source"
 
 
 def told(
-    forecaster: Forecaster,
+    forecaster: object,
     series: Series,
     starts: Int[np.ndarray, "n"],
     *,
@@ -24,7 +24,8 @@ def told(
 ) -> Float[np.ndarray, "n s"] | None:
     """ΣQ dt of each step, as the forecaster was told; None where Q acts and nobody knows it.
 
-    A network that is not given the source has none in its own account, whatever the series knows.
+    A network that is not given the source has none in its own account, whatever the series knows: one forecaster or
+    several at once, it says by its `config` what it is given.
     """
     if SOURCE not in series.context:
         unknown = not spec.closed and spec.source_model != "none"

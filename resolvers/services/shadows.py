@@ -149,8 +149,7 @@ async def _said(
     at, spec = np.array([shadows.history - 1]), domain(series.domain)
     said = await task.compute(shadows.say, windows(series, history=shadows.history, starts=at, steps=1))
     origin, truth = series.energy[-2], series.energy[-1]
-    # `told` asks a forecaster what it is given by its `config`
-    source = None if spec.signed else told(shadows, series, at, spec=spec, steps=1, forcing="frozen")  # type: ignore[arg-type]
+    source = None if spec.signed else told(shadows, series, at, spec=spec, steps=1, forcing="frozen")
     if source is None:
         total = np.nan
     else:
