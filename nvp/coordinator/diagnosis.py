@@ -1,4 +1,4 @@
-"""What a trail says beside its steps: phase, mixing entropy, room for curvature, its way, its look from afar.
+"""What a trail says beside its steps: phase, mixing entropy, room for curvature, its way, its look from afar, scores.
 
 All of it follows from the kept states and the graph, so none of it is stored. Phases and windows are over kept steps:
 of a thinned trail they are coarser than what an adapter saw while it went on.
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nvp.coordinator.adapters.phase import SPAN, phase_of
+from nvp.coordinator.allocation import allocation
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
 from nvp.coordinator.energy import precision
@@ -36,8 +37,13 @@ def diagnose(
     energies: Float[np.ndarray, "s"],
     states: Float[np.ndarray, "s n"],
     steps: Float[np.ndarray, "s"],
+    norms: Float[np.ndarray, "s t"],
+    weights: Float[np.ndarray, "s t"] | None = None,
 ) -> dict[str, Column]:
-    """Columns by name, a value for each kept step; None where there is nothing to tell."""
+    """Columns by name, a value for each kept step; None where there is nothing to tell.
+
+    `norms` are the pulls of the terms, and `weights` what an adapter had given them.
+    """
     phases = _phases(energies)
     return {
         **phases,
@@ -46,6 +52,7 @@ def diagnose(
         **_free_energy(config, energies, states),
         **_room(graph, steps),
         **_alike(graph, states),
+        **(_spending(graph, norms, weights) if weights is not None and config.adapter == "small_gain" else {}),
     }
 
 
@@ -119,3 +126,12 @@ def _alike(graph: CouplingGraph, states: Float[np.ndarray, "s n"]) -> dict[str, 
         "poly:correlation_max": told,
         "poly:correlation_warning": [each is not None and each >= ALIKE for each in told],
     }
+
+
+def _spending(
+    graph: CouplingGraph, norms: Float[np.ndarray, "s t"], weights: Float[np.ndarray, "s t"]
+) -> dict[str, Column]:
+    """By which score each term was served, and what the weights of a step cost beyond those before."""
+    found = allocation(graph, norms=norms, weights=weights)
+    scores = {f"score:{term}": found.scores[:, number].tolist() for number, term in enumerate(graph.terms)}
+    return {**scores, "spent:global": found.spent.tolist()}

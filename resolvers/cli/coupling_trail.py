@@ -103,6 +103,8 @@ def _beside(config: Mapping[str, Any], steps: Sequence[StepRow]) -> dict[str, An
         energies=np.array([step.energy for step in steps], np.float64),
         states=np.array([step.eta for step in steps], np.float64),
         steps=np.array([step.step for step in steps], np.float64),
+        norms=np.array([step.term_norm for step in steps], np.float64),
+        weights=np.array([step.weights for step in steps], np.float64) if steps[0].weights else None,
     )
 
 

@@ -25,11 +25,9 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from nvp.coordinator import bounds
 from nvp.coordinator.adapters.adapter import Adapter, Seen
 from nvp.coordinator.adapters.balance import finite, within
+from nvp.coordinator.allocation import FREE, SMOOTHING
 from nvp.coordinator.energy import weighed
 from nvp.coordinator.problem import Problem
-
-FREE = 1e-12
-"""The least cost that a value is divided by."""
 
 
 class Memory(NamedTuple):
@@ -46,7 +44,7 @@ def small_gain(
     step: float = 0.05,
     share: float = 0.7,
     rate: float = 0.1,
-    smoothing: float = 0.3,
+    smoothing: float = SMOOTHING,
     floor: float = 0.1,
     ceiling: float = 3.0,
 ) -> Adapter:

@@ -17,7 +17,9 @@ STEPS = np.array([0.0] + [0.05] * 10)
 
 def test_columns_follow_from_states_and_graph() -> None:
     graph = baseline()
-    found = diagnose(graph, RelaxConfig(temperature=0.1), energies=ENERGIES, states=STATES, steps=STEPS)
+    norms = np.ones((len(ENERGIES), len(graph.terms)))
+    config = RelaxConfig(temperature=0.1)
+    found = diagnose(graph, config, energies=ENERGIES, states=STATES, steps=STEPS, norms=norms, weights=norms)
     assert all(len(column) == len(ENERGIES) for column in found.values())
     assert (found["agm:state"][0], found["agm:state"][4], found["agm:state"][-1]) == (
         "stalled",
@@ -41,3 +43,5 @@ def test_columns_follow_from_states_and_graph() -> None:
     # there is no polynomial in it
     assert set(found["poly:correlation_max"]) == {None}
     assert set(found["poly:correlation_warning"]) == {False}
+    # nobody kept scores
+    assert not [name for name in found if name.startswith(("score:", "spent:"))]
