@@ -49,6 +49,7 @@ EXPERIMENTS: Mapping[str, type[ExperimentConfig]] = {
     "adapters": settings.AdaptersConfig,
     "energy-wars": settings.EnergyWarsConfig,
     "escape": settings.EscapeConfig,
+    "curvature": settings.CurvatureConfig,
 }
 
 # options that all experiments have beside their settings

@@ -361,3 +361,17 @@ class EscapeConfig(ExperimentConfig):
         ExperimentConfig.__post_init__(self)
         if not (self.temperature > 0 and self.langevin_step > 0):
             raise refused("temperature and langevin_step > 0", (self.temperature, self.langevin_step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvatureConfig(ExperimentConfig):
+    """How much longer might fixed steps be than a bound on the curvature of the whole box lets them?
+
+    Example: fieldgraph coord curvature --trials 200 --json
+    """
+
+    quick: ClassVar[Mapping[str, Any]] = {"trials": 6, "states": 20}
+
+    trials: int = setting(100, "Random graphs of each kind.", least=2)
+    count: int = setting(8, "Modules of a graph.", least=2)
+    states: int = setting(100, "States of each graph.", least=2)
