@@ -86,9 +86,11 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         raise GraphError(
             "TOO_LARGE", f"expected fewer nodes of run {run.uid} than a certificate can cover, got more: {known.cut}."
         )
-    if run.state == "SUCCEEDED" and (run.energy_joules is None or run.energy_source is None):
+    joules, source = spent_by(known)
+    if run.state == "SUCCEEDED" and (joules is None or source is None):
         raise missing(run.uid, "energy and how it is known")
-    if run.unmetered:
+    # an experiment only waits for others: what they took stands in its stages, whichever attempt worked these
+    if run.unmetered and run.kind != "ace":
         raise missing(run.uid, f"the energy of {run.unmetered} of its attempts")
     started, finished = run.started_at or run.created_at, run.finished_at or end.now
     work = Work(
@@ -105,7 +107,6 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         started_at=_time(started),
         finished_at=_time(finished),
     )
-    joules, source = spent_by(known)
     return Statement(
         format=FORMAT,
         uid=event_uid(),
