@@ -27,6 +27,9 @@ class RelaxationOutcome:
     delta_f90: int = strawberry.field(
         description="States until 90 % of the drop was done, the start counted as 1; -1: none."
     )
+    primal_residual: float | None = strawberry.field(description="Of `admm`: how far copies are from their gaps.")
+    dual_residual: float | None = strawberry.field(description="Of `admm`: how far the copies last moved, times rho.")
+    switches: int | None = strawberry.field(description="How often `adaptive` went to coordinates.")
     wall_seconds: float
     written_back: bool
     spent: float | None = strawberry.field(description="What the gates that opened cost; null without gates.")
@@ -101,6 +104,7 @@ class GateEvent:
 class GatingMetrics:
     gates: int
     opened: int
+    ends_count: int = strawberry.field(description="Openings that no other followed: where lines of them ended.")
     hazard_mean: float
     expected_benefit: float = strawberry.field(description="Of those that opened.")
     measured: int = strawberry.field(description="How many of those that opened have a realised benefit.")

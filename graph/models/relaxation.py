@@ -63,6 +63,10 @@ class RelaxationRun(Run):
     backtracks = IntegerProperty()
     # states until 90 % of the drop was done
     delta_f90 = IntegerProperty()
+    # of `admm`, and how often `adaptive` went to coordinates
+    primal_residual = FloatProperty()
+    dual_residual = FloatProperty()
+    switches = IntegerProperty()
     wall_seconds = FloatProperty()
     written_back = BooleanProperty()
     # what the gates that opened cost, what they may, and F with every gate at 0 or 1

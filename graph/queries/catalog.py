@@ -145,6 +145,8 @@ RELATIONS: Mapping[str, LiteralString] = {
     WITH node, node.opened AND node.realised IS NOT NULL AS known
     WITH count(node) AS gates, avg(node.hazard) AS hazard_mean,
       sum(CASE WHEN node.opened THEN 1 ELSE 0 END) AS opened,
+      sum(CASE WHEN node.opened AND NOT EXISTS { (node)<-[:PARENT]-(:GateEvent {opened: true}) } THEN 1 ELSE 0 END)
+        AS ends,
       sum(CASE WHEN node.opened THEN node.benefit ELSE 0.0 END) AS expected,
       sum(CASE WHEN known THEN 1 ELSE 0 END) AS measured,
       sum(CASE WHEN known THEN node.realised ELSE 0.0 END) AS realised,

@@ -72,7 +72,8 @@ EVALUATION: LiteralString = """node {.uid, .fidelity, .fidelity_low, .fidelity_h
 
 RELAXATION_OUTCOME: LiteralString = (
     "node {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,"
-    " .wall_seconds, .written_back, .spent, .budget, .snapped_energy, .graph_name, .graph_digest, .keys, .terms, .eta}"
+    " .primal_residual, .dual_residual, .switches, .wall_seconds, .written_back, .spent, .budget, .snapped_energy,"
+    " .graph_name, .graph_digest, .keys, .terms, .eta}"
 )
 RELAXATION_STEP: LiteralString = (
     "node {.uid, .run, .index, .energy, .gain, .scale, .gradient_norm, .step, .backtracks, .noise, .accepted, .margin,"
@@ -83,8 +84,8 @@ ENERGY_BUDGET: LiteralString = (
     "node {.index, .energy, .gain, .scale, .accepted, .backtracks, .margin, .noise, .term_energy, .term_norm,"
     " names: COLLECT { MATCH (r:Run {uid: node.run}) RETURN r.terms }[0]}"
 )
-GATING_METRICS: LiteralString = """{gates: gates, opened: opened, hazard_mean: hazard_mean, expected_benefit: expected,
-    measured: measured, realised_benefit: CASE WHEN measured > 0 THEN realised END,
+GATING_METRICS: LiteralString = """{gates: gates, opened: opened, ends_count: ends, hazard_mean: hazard_mean,
+    expected_benefit: expected, measured: measured, realised_benefit: CASE WHEN measured > 0 THEN realised END,
     mu_hat: CASE WHEN measured > 0 THEN measured / (gained + 1e-9) END,
     good_bad_ratio: CASE WHEN measured > 0 THEN (good + 1e-6) / (measured - good + 1e-6) END}"""
 SWEEP_OUTCOME: LiteralString = "node {.graph_name, .graph_digest, .axes, .keys, .points, .energy, .best, .wall_seconds}"

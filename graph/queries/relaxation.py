@@ -57,6 +57,9 @@ class ResultRow:
     rejected: int | None
     backtracks: int | None
     delta_f90: int | None
+    primal_residual: float | None
+    dual_residual: float | None
+    switches: int | None
     wall_seconds: float | None
     written_back: bool | None
     spent: float | None
@@ -207,7 +210,7 @@ ORDER BY s.run, s.index LIMIT $limit
 RESULT: LiteralString = """
 MATCH (r:Run {uid: $run})
 RETURN r {.status, .initial_energy, .energy, .residual, .steps, .accepted, .rejected, .backtracks, .delta_f90,
-  .wall_seconds, .written_back, .spent, .budget, .snapped_energy, .graph_name, .graph_digest, .keys, .terms, .eta}
-  AS result
+  .primal_residual, .dual_residual, .switches, .wall_seconds, .written_back, .spent, .budget, .snapped_energy,
+  .graph_name, .graph_digest, .keys, .terms, .eta} AS result
 LIMIT 1
 """

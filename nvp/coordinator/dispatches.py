@@ -52,7 +52,7 @@ def relax_in_dispatches(
         done = int(found[0].step)
         between(done)
         found = going_on(found[0], jnp.asarray(done + STEPS, jnp.int32))
-    relaxation = cut(found, len(graph.modules))
+    relaxation = cut(found, len(graph.modules), config)
     if config.assert_monotonic:
         require_monotonic(relaxation, config)
     return relaxation

@@ -42,7 +42,8 @@ def relax_many(
     etas = jnp.asarray(np.stack(padded + padded[:1] * fill))
     keys = jax.random.split(key, len(etas))
     found = jax.device_get(_descend_many(together, tables, etas, jnp.asarray(together.weights), keys, config=config))
-    relaxations = [cut(each, len(graph.modules)) for each, graph in zip(split(found, len(graphs)), graphs, strict=True)]
+    ends = zip(split(found, len(graphs)), graphs, strict=True)
+    relaxations = [cut(each, len(graph.modules), config) for each, graph in ends]
     for relaxation in relaxations if config.assert_monotonic else ():
         require_monotonic(relaxation, config)
     return relaxations

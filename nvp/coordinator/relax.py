@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from nvp.coordinator.adapters.adapter import Adapter
 from nvp.coordinator.adapters.registry import adapter_of
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.coupling_graph import CouplingGraph
-from nvp.coordinator.descent import State, Status, descend
+from nvp.coordinator.descent import SOLVERS, State, Status, descend
 from nvp.coordinator.energy import precision, weighed
 from nvp.coordinator.homotopy import shares_of
 from nvp.coordinator.layout import Layout, edge_colours, incidence
@@ -42,6 +43,8 @@ class Relaxation:
     # largest coordinate of the projected gradient at `eta`
     residual: np.ndarray
     trail: Trail
+    # what the solver says of itself: the residuals of ADMM, how often `adaptive` went to coordinates
+    told: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def relax(
@@ -66,7 +69,7 @@ def relax(
     given = np.asarray(problem.weights if weights is None else weights, np.float64)
     adapter = adapter or adapter_of(config.adapter, graph)
     found = run(problem, config, key, padded, given, layout=layout(problem, config), adapter=adapter)
-    relaxation = cut(found, len(graph.modules))
+    relaxation = cut(found, len(graph.modules), config)
     if config.assert_monotonic:
         require_monotonic(relaxation, config)
     return relaxation
@@ -179,7 +182,7 @@ _bound = jax.jit(lambda problem: bounds.lipschitz(weighed(problem, problem.weigh
 _relax = partial(jax.jit, static_argnames=("config", "adapter"))(descend)
 
 
-def cut(result: tuple[State, Any], count: int) -> Relaxation:
+def cut(result: tuple[State, Any], count: int, config: RelaxConfig) -> Relaxation:
     """The result on the host, without padding."""
     state, residual = jax.device_get(result)
     trail: Trail = state.trail
@@ -192,6 +195,7 @@ def cut(result: tuple[State, Any], count: int) -> Relaxation:
         accepted=state.accepted,
         residual=residual,
         trail=trail._replace(states=trail.states[..., :count]),
+        told={name: np.asarray(value) for name, value in SOLVERS[config.mode].told(state.carry).items()},
     )
 
 

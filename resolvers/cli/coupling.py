@@ -28,6 +28,8 @@ ClientKey = Annotated[
     str | None, typer.Option(help="Stands for this request: given again, it is answered with the same run.")
 ]
 PAGE = 200
+TOLD = ("primal_residual", "dual_residual", "switches")
+"""What only some solvers say of themselves."""
 
 
 def show(name: Name, eta: EtaOption = None, as_json: JsonOption = False) -> None:
@@ -203,6 +205,7 @@ def _told(result: dict[str, Any]) -> str:
             *rows,
             f"F {result['initial_energy']:.8g} → {result['energy']:.8g} ({result['status']}, {result['accepted']} of "
             f"{result['steps']} steps accepted)",
+            *(f"{name.replace('_', ' ')} {result[name]:.3g}" for name in TOLD if result[name] is not None),
             f"Next: fieldgraph coord plot {result['run']}",
         ]
     )

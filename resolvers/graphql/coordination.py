@@ -10,8 +10,10 @@ from typing import Any, cast
 import strawberry
 from strawberry.scalars import JSON
 
+from graph.errors import GraphError
 from graph.queries import coupling, relaxation
 from graph.queries.drawing import Drawn
+from graph.queries.runs import RunRow
 from nvp.coordinator.candidates import Candidate
 from nvp.coordinator.config import RelaxConfig
 from nvp.coordinator.description import normal
@@ -170,13 +172,24 @@ class CouplingSubscription:
         gateway, last = info.context.services.gateway, -1
         async with aclosing(info.context.hub.watch(run, after=None)) as changes:
             async for row in changes:
-                if row.kind != "relaxation":
-                    return
+                if row.kind != "relaxation" or row.state in ("FAILED", "CANCELLED"):
+                    raise _without_steps(row)
                 if row.finished:
                     while steps := await relaxation.steps_of(gateway, run, limit=200, after=last):
                         for step in steps:
                             yield RelaxationStep(**asdict(step))
                         last = steps[-1].index
+
+
+def _without_steps(row: RunRow) -> GraphError:
+    """Why there is nothing to watch."""
+    other = row.kind != "relaxation"
+    return GraphError(
+        "NOT_RELAXED",
+        f"expected a relaxation with steps, got {row.uid!r}, "
+        + (f"a run of kind {row.kind}." if other else f"which is {row.state}: {row.error_message or 'no message'}."),
+        next_step="Watch it by `runProgress`." if other else "Mend what it says, and relax again.",
+    )
 
 
 def _explanation(found: service.Explanation) -> Explanation:

@@ -123,6 +123,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
             "rejected": account.rejected,
             "backtracks": account.backtracks,
             "delta_f90": account.delta_f90,
+            **told_of(found),
             "wall_seconds": time.perf_counter() - began,
             "written_back": config["write_back"],
             "spent": decided.spent if decided.gates else None,
@@ -176,6 +177,11 @@ def compute(
             next_step="Check the weights and benefits of the graph.",
         )
     return found, account(graph, found)
+
+
+def told_of(found: Relaxation) -> dict[str, float | None]:
+    """What the solver says of itself; None of what it has not come to."""
+    return {name: value.item() if np.isfinite(value) else None for name, value in found.told.items()}
 
 
 def status_of(found: Relaxation) -> str:

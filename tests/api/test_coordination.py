@@ -29,14 +29,14 @@ mutation($input: RelaxInput!) { relaxCouplingGraph(input: $input) {
 """
 RESULT = """
 query($uid: ID!) { run(uid: $uid) { kind inputs { role } ... on RelaxationRun {
-  outcome { status initialEnergy energy keys eta terms deltaF90 writtenBack graphName }
+  outcome { status initialEnergy energy keys eta terms deltaF90 writtenBack graphName primalResidual switches }
   steps { index energy accepted termEnergy eta objectiveVersion weights events } } } }
 """
 LEDGER = """
 query($uid: ID!) { run(uid: $uid) { ... on RelaxationRun {
   energyBudget { step energy terms { name energy gradientNorm } }
   gates { key opened refusal }
-  gatingMetrics { gates opened hazardMean measured muHat } } } }
+  gatingMetrics { gates opened endsCount hazardMean measured muHat goodBadRatio } } } }
 """
 EVENTS = """
 query($name: String!) { couplingGraph(name: $name) { ... on CouplingGraph {
@@ -108,6 +108,7 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     after = await ask(operator, RESULT, uid=run["uid"])
     outcome, steps = after["outcome"], after["steps"]
     assert (outcome["status"], outcome["keys"], outcome["writtenBack"]) == ("CONVERGED", ["a", "b"], True)
+    assert (outcome["primalResidual"], outcome["switches"]) == (None, None)  # what Newton does not have
     assert outcome["energy"] == pytest.approx(-0.00250761, abs=1e-8)
     assert steps[0]["energy"] == outcome["initialEnergy"]
     assert [step["index"] for step in steps] == list(range(len(steps)))
@@ -136,7 +137,9 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     ]
     metrics = ledger["gatingMetrics"]
     assert metrics["hazardMean"] == pytest.approx(math.log(2))
-    assert {**metrics, "hazardMean": 0} == {"gates": 2, "opened": 0, "hazardMean": 0, "measured": 0, "muHat": None}
+    unknown = {"muHat": None, "goodBadRatio": None}
+    counted = {"gates": 2, "opened": 0, "endsCount": 0, "measured": 0}
+    assert {**metrics, "hazardMean": 0} == {**counted, "hazardMean": 0, **unknown}
     moved = await ask(operator, EVENTS, name="baseline")
     assert [(each["event"], each["key"]) for each in moved["events"]["nodes"]][:2] == [("MOVED", "b"), ("MOVED", "a")]
     assert moved["events"]["nodes"][0]["payload"] == {"now": {"eta": outcome["eta"][1]}, "was": {"eta": None}}
@@ -146,6 +149,14 @@ async def test_write_explain_relax_and_read_back(operator: httpx.AsyncClient, wo
     request = {"query": watch, "variables": {"run": run["uid"]}}
     streamed = await operator.post("/graphql", json=request, headers={"Accept": "text/event-stream"})
     assert streamed.text.count('"relaxationStep"') == len(steps)
+    # a run that has no steps says so instead of ending without a word
+    lost = await ask(operator, RELAX, input={"graph": "baseline", "seed": 1})
+    await ask(operator, "mutation($uid: ID!) { cancelRun(uid: $uid) { __typename } }", uid=lost["uid"])
+    told = await operator.post(
+        "/graphql", json={"query": watch, "variables": {"run": lost["uid"]}}, headers={"Accept": "text/event-stream"}
+    )
+    assert "NOT_RELAXED" in told.text
+    assert "which is CANCELLED" in told.text
 
 
 async def test_problems_are_told(operator: httpx.AsyncClient) -> None:
@@ -166,6 +177,16 @@ async def test_problems_are_told(operator: httpx.AsyncClient) -> None:
     await ask(operator, UPSERT, input={**GRAPH, "name": "steep", "couplings": steep})
     fixed = {"graph": "steep", "settings": {"mode": "gradient", "line_search": False}}
     assert (await ask(operator, RELAX, input=fixed))["code"] == "GUARD_VIOLATED"
+
+
+async def test_a_solver_says_how_far_its_copies_agree(operator: httpx.AsyncClient, world: World) -> None:
+    await ask(operator, UPSERT, input={**GRAPH, "name": "copies"})
+    run = await ask(operator, RELAX, input={"graph": "copies", "settings": {"mode": "admm", "steps": 200}})
+    await work(world, run["uid"])
+    outcome = (await ask(operator, RESULT, uid=run["uid"]))["outcome"]
+    assert outcome["status"] == "CONVERGED"
+    assert 0 <= outcome["primalResidual"] <= 1e-7
+    assert outcome["switches"] is None
 
 
 async def test_a_dry_run_explains_the_start_and_queues_nothing(operator: httpx.AsyncClient, world: World) -> None:
@@ -226,15 +247,20 @@ async def test_gates_that_opened_turn_out_to_be_worth_something(operator: httpx.
     gates = [
         {"key": key, "kind": "gating", "params": {"net": net}, "cost": 1.0} for key, net in (("x", 0.5), ("y", 0.4))
     ]
-    made = await ask(operator, UPSERT, input={"name": "gates", "modules": gates, "budget": 2.0})
+    # x opens before y and z, and there is no budget for z
+    gates.append({"key": "z", "kind": "gating", "params": {"net": 0.3}, "cost": 1.0})
+    first = [{"kind": "directed_hinge", "start": "x", "end": end, "params": {"weight": 0.1}} for end in ("y", "z")]
+    made = await ask(operator, UPSERT, input={"name": "gates", "modules": gates, "couplings": first, "budget": 2.0})
     assert made["__typename"] == "CouplingGraph"
     run = await ask(operator, RELAX, input={"graph": "gates"})
     await work(world, run["uid"])
     assert (await ask(operator, LEDGER, uid=run["uid"]))["gatingMetrics"]["muHat"] is None
     told = await ask(operator, BENEFITS, run=run["uid"], benefits={"x": 0.25, "y": -0.1})
-    assert told == {"gates": [{"key": "x", "realised": 0.25}, {"key": "y", "realised": -0.1}]}
+    assert {each["key"]: each["realised"] for each in told["gates"]} == {"x": 0.25, "y": -0.1, "z": None}
     metrics = (await ask(operator, LEDGER, uid=run["uid"]))["gatingMetrics"]
-    assert (metrics["opened"], metrics["measured"]) == (2, 2)
+    # one line of openings, x and then y
+    assert (metrics["gates"], metrics["opened"], metrics["endsCount"], metrics["measured"]) == (3, 2, 1, 2)
+    assert metrics["goodBadRatio"] == pytest.approx(1.0)
     # two openings for a gain of 0.25
     assert metrics["muHat"] == pytest.approx(8.0)
     assert (await ask(operator, BENEFITS, run=run["uid"], benefits={"z": 1.0})) == {"code": "NOT_FOUND"}

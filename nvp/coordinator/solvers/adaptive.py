@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,4 +50,9 @@ def propose(setting: Setting, point: Point, memory: Memory, rate: Float[Array, "
     return proposal._replace(carry=carry)
 
 
-SOLVER = Solver(init, propose)
+def told(memory: Memory) -> dict[str, Any]:
+    """How often it went to coordinates, the first step among them."""
+    return {"switches": memory.switches}
+
+
+SOLVER = Solver(init, propose, told=told)

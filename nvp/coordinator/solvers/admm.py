@@ -14,7 +14,7 @@ Foundations and Trends in Machine Learning 3 (2011).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -71,4 +71,9 @@ def propose(setting: Setting, point: Point, memory: Memory, rate: Float[Array, "
     return Proposal(eta, carry, rate, jnp.zeros((), jnp.int32), jnp.asarray(False), settled)
 
 
-SOLVER = Solver(init, propose, persistent=True)
+def told(memory: Memory) -> dict[str, Any]:
+    """Both residuals at the end."""
+    return {"primal_residual": memory.primal, "dual_residual": memory.dual}
+
+
+SOLVER = Solver(init, propose, persistent=True, told=told)

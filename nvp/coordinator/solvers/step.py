@@ -54,6 +54,8 @@ class Solver(NamedTuple):
     propose: Callable[[Setting, Point, Any, Float[Array, ""]], Proposal]
     # whether its own iterate goes on after a rejection, instead of starting over from the accepted state
     persistent: bool = False
+    # what its memory says of how it went, by name
+    told: Callable[[Any], dict[str, Any]] = lambda memory: {}
 
 
 def box(eta: Float[Array, "n"]) -> Float[Array, "n"]:

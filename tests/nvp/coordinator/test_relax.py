@@ -17,6 +17,7 @@ from nvp.errors import FieldError
 KEY = jax.random.key(0)
 LEAST = -0.00250761208616738
 AT = (0.0603928, 0.0778367)
+TOLD = {"admm": {"primal_residual", "dual_residual"}, "adaptive": {"switches"}}
 
 
 def started_at(graph: CouplingGraph, found: Relaxation, start: list[float]) -> None:
@@ -40,6 +41,9 @@ def test_every_solver_finds_the_minimum_of_the_baseline(mode: str) -> None:
         # proximal sweeps come to rest no faster than their τ shrinks
         tolerance = 2e-4 if mode == "splitting" else 1e-10
         assert found.energy == pytest.approx(LEAST, abs=tolerance)
+        assert set(found.told) == TOLD.get(mode, set())
+        if mode == "adaptive":
+            assert 1 <= found.told["switches"] <= found.accepted
         if mode != "splitting":
             assert found.status == Status.CONVERGED
             assert found.eta == pytest.approx(AT, abs=1e-5)
@@ -143,11 +147,11 @@ def test_a_batch_is_its_members() -> None:
 def test_copies_of_gaps_agree_in_the_end(rho: float) -> None:
     """ADMM stops on both of its residuals, whatever ρ."""
     graph = dense(8)
-    config = RelaxConfig(mode="admm", steps=300, admm_rho=rho)
-    state, _ = run(prepare(graph, config), config, KEY, np.full(8, 0.5), np.ones(3), layout=None)
-    assert max(float(state.carry.primal), float(state.carry.dual)) < 1e-6
+    found = relax(graph, RelaxConfig(mode="admm", steps=300, admm_rho=rho), KEY, eta0=np.linspace(0, 1, 8))
+    assert 0 < found.told["primal_residual"] < 1e-6
+    assert 0 < found.told["dual_residual"] < 1e-6
     least = relax(graph, RelaxConfig(), KEY).energy
-    assert float(state.best_energy) == pytest.approx(float(least), abs=1e-6)
+    assert float(found.energy) == pytest.approx(float(least), abs=1e-6)
 
 
 def test_four_devices_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
