@@ -263,7 +263,7 @@ async def test_gates_that_opened_turn_out_to_be_worth_something(operator: httpx.
     assert metrics["goodBadRatio"] == pytest.approx(1.0)
     # two openings for a gain of 0.25
     assert metrics["muHat"] == pytest.approx(8.0)
-    assert (await ask(operator, BENEFITS, run=run["uid"], benefits={"z": 1.0})) == {"code": "NOT_FOUND"}
+    assert (await ask(operator, BENEFITS, run=run["uid"], benefits={"none": 1.0})) == {"code": "NOT_FOUND"}
 
 
 async def test_a_coupling_is_added(operator: httpx.AsyncClient) -> None:
