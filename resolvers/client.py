@@ -13,6 +13,7 @@ from graph.errors import GraphError, Outage
 from graph.queries.run_rows import TERMINAL_STATES
 
 POLL_SECONDS = 0.5
+PASSING = frozenset({"OUTAGE", "TIMEOUT"})  # codes of errors after which the same operation may succeed
 RUN = """
 query Run($uid: ID!) {
   run(uid: $uid) { uid state progress message attempt errorMessage }
@@ -35,19 +36,20 @@ class Client:
         await self._http.aclose()
 
     async def execute(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The `data` of one operation; GraphQL errors are raised in one line."""
+        """The `data` of one operation; GraphQL errors are raised in one line, those that may pass as Outage."""
         try:
             response = await self._http.post("/graphql", json={"query": document, "variables": variables})
-        except httpx.TransportError as error:
+            answer = response.json()
+        except (httpx.TransportError, ValueError) as error:  # ValueError: an answer that broke off
             raise Outage(
                 "API_UNREACHABLE",
                 f"expected the API at {self._http.base_url}, got {type(error).__name__}.",
                 next_step="Start it with `fieldgraph serve`.",
             ) from None
-        answer = response.json()
         if answer.get("errors"):
             first = answer["errors"][0]
-            raise GraphError((first.get("extensions") or {}).get("code", "GRAPHQL_ERROR"), first["message"])
+            code = (first.get("extensions") or {}).get("code", "GRAPHQL_ERROR")
+            raise (Outage if code in PASSING else GraphError)(code, first["message"])
         data: dict[str, Any] = answer["data"]
         return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,9 +17,11 @@ from graph.errors import GraphError
 from graph.gateway import Gateway
 from graph.settings import Settings
 from migrations.runner import migrate
+from nvp import failpoints
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers import supervisor
+from resolvers.benches.faults import FaultsConfig, bench_faults, impatient
 from resolvers.benches.ingest import IngestConfig, bench_ingest
 from resolvers.benches.machine import machine
 from resolvers.benches.runs import RunsConfig, bench_runs
@@ -72,6 +75,36 @@ def serving(
         f"(gain {burst['gain']})",
     ]
     emit(result, as_json=as_json, text="\n".join(rows))
+
+
+@app.command()
+def faults(
+    runs: Annotated[int, typer.Option(min=5, help="Runs that are asked for; three of five are trainings.")] = 50,
+    times: Annotated[int, typer.Option(min=1, help="How often each of the nine faults happens.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What survives when workers, API and Neo4j are killed in the midst of runs, and processes end at the worst places.
+
+    Exit code 1 where a run is lost, something is there twice, a lost lease still opens a door, or a training that was
+    taken over ends with other states than one that was not.
+
+    Example: fieldgraph bench faults --runs 50 --seed 0 --json
+    """
+    found = run(_faults(FaultsConfig(runs=runs, times=times, seed=seed)))
+    result = {"name": "faults", **machine(), "seed": seed, **found}
+    rows = [
+        f"{found['runs']} runs, {found['trainings']} of them trainings; faults: "
+        + ", ".join(f"{name} {number}" for name, number in found["by_failpoint"].items()),
+        f"lost {found['lost']}, failed {found['failed']}, duplicated {found['duplicated']}",
+        f"writes with a lost lease: {found['stale_writes']} of {found['stale_tried']} that were tried",
+        f"{found['resumed']} trainings taken over, {found['compared_states']} states compared with undisturbed ones: "
+        + ("all equal" if found["resume_bit_equal"] else f"unequal {', '.join(found['unequal']) or 'none'}"),
+        *(f"missed: {name}" for name, holds in found["criteria"].items() if not holds),
+    ]
+    emit(result, as_json=as_json, text="\n".join(rows))
+    if not found["passed"]:
+        raise typer.Exit(1)
 
 
 @app.command("runs")
@@ -218,6 +251,23 @@ async def _runs(config: RunsConfig) -> dict[str, Any]:
         services = Services(settings=settings, gateway=gateway, store=ArrayStore(settings.store))
         with Bars() as bars:
             return await bench_runs(services, config, on_progress=bars.update)
+
+
+async def _faults(config: FaultsConfig) -> dict[str, Any]:
+    async with _own_graph() as (settings, gateway):
+        settings, points = impatient(settings), settings.home / "failpoints"
+        os.environ[failpoints.VARIABLE] = str(points)  # for the processes that the service starts
+        try:
+            async with (
+                service(settings) as url,
+                Client(url, token=Tokens(settings.home).local()) as client,
+            ):
+                with Bars() as bars:
+                    return await bench_faults(
+                        gateway, settings, config, client=client, url=url, points=points, on_progress=bars.update
+                    )
+        finally:
+            del os.environ[failpoints.VARIABLE]
 
 
 async def _serving(config: ServingConfig) -> dict[str, Any]:
