@@ -12,9 +12,11 @@ import typer
 import typer.core
 from typer.main import get_command, get_group
 
+from nvp.compiler import prefer_measured_flags
+
 # command → one line of help; the module of the same name holds `app` (a group) or `command` (a function)
 COMMANDS = {
-    "demo": "Simulate, train, predict and show what the graph says.",
+    "demo": "Simulate, train, predict, test a claim and show what the graph says.",
     "ingest": "Take fields from a file into the graph.",
     "export": "Write sequences to a file that others read.",
     "generate": "Simulate or perturb sequences, and say what they are like.",
@@ -76,4 +78,5 @@ commands = _Commands(
 
 def main() -> None:
     """Entry point of `fieldgraph`."""
+    prefer_measured_flags()  # before a command, or a process that it starts, imports JAX
     commands()
