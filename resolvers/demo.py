@@ -1,10 +1,11 @@
-"""The demo: a domain simulated, a predictor trained, scored and asked, all by GraphQL against the running service.
+"""The demo: a domain simulated, a predictor trained, scored, asked and put to the test, all by GraphQL.
 
 It asks for the same runs each time, so a second demo finds the first one's and adds nothing to the graph.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,9 +66,25 @@ mutation Predict($input: PredictInput!) {
 """
 
 
+SPAWN = """
+mutation Spawn($input: SpawnAceInput!) {
+  spawnAce(input: $input) { __typename ... on ACERun { uid } ... on Problem { code message } }
+}
+"""
+
+VERDICT = """
+query Verdict($run: ID!) {
+  aceRun(uid: $run) { verdict certificate { digest } tests(first: 1) { result credence } }
+}
+"""
+
+
+CERTIFICATE_SECONDS = 5.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoConfig:
-    """What the demo simulates, trains and predicts."""
+    """What the demo simulates, trains, predicts and claims."""
 
     domain: str = "fluid_dynamics"
     # sequences to simulate: about two thirds train, the rest choose and test
@@ -85,6 +102,9 @@ class DemoConfig:
     # leads of the rollout, and the frame of a held-out sequence that it starts from
     rollout: int = 6
     start: int = 8
+    # what is claimed of the predictor, and what testing it may spend
+    claim: str = "on {domain} checkpoint {checkpoint} keeps fidelity above 0.3"
+    budget: str = "5kJ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +118,12 @@ class DemoResult:
     sequences: tuple[str, ...]
     # a held-out snapshot and the rollout from it
     start: str
+    # the experiment, what it claims, its verdict in a word and a sentence, and its certificate's digest
+    experiment: str
+    claim: str
+    verdict: str
+    reading: str
+    certificate: str | None
     # seconds of each step
     steps: Mapping[str, float]
 
@@ -114,7 +140,7 @@ OnProgress = Callable[[str, float, str], None]
 
 
 async def run_demo(client: Client, config: DemoConfig, *, on_progress: OnProgress) -> DemoResult:
-    """Simulate, train, evaluate and predict by GraphQL."""
+    """Simulate, train, evaluate, predict and test a claim by GraphQL."""
     seconds: dict[str, float] = {}
 
     async def step(name: str, document: str, **given: Any) -> str:
@@ -151,4 +177,28 @@ async def run_demo(client: Client, config: DemoConfig, *, on_progress: OnProgres
     frames = (await client.execute(START, sequence=held_out, after=config.start + 1))["sequence"]["snapshots"]
     start = frames["edges"][-1]["node"]["uid"]
     await step("predict", PREDICT, checkpoint=checkpoint, snapshot=start, steps=config.rollout)
-    return DemoResult(scores=scores, checkpoint=checkpoint, sequences=sequences, start=start, steps=seconds)
+    claim = config.claim.format(domain=config.domain, checkpoint=checkpoint)
+    experiment = await step("test", SPAWN, hypothesis=claim, budget=config.budget, seed=config.seed)
+    found = await _verdict(client, experiment)
+    return DemoResult(
+        scores=scores,
+        checkpoint=checkpoint,
+        sequences=sequences,
+        start=start,
+        experiment=experiment,
+        claim=claim,
+        verdict=found["verdict"].lower(),
+        reading=found["tests"][0]["result"]["reading"],
+        certificate=found["certificate"] and found["certificate"]["digest"],
+        steps=seconds,
+    )
+
+
+async def _verdict(client: Client, experiment: str) -> dict[str, Any]:
+    """What an experiment found; a certificate is issued right behind its end, so it is waited for a moment."""
+    deadline = time.monotonic() + CERTIFICATE_SECONDS
+    while True:
+        found: dict[str, Any] = (await client.execute(VERDICT, run=experiment))["aceRun"]
+        if found["certificate"] is not None or found["verdict"] == "UNDETERMINED" or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.2)

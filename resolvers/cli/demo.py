@@ -34,7 +34,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Start Neo4j, simulate, train, predict; say what the graph now knows and where to look.
+    """Start Neo4j, simulate, train, predict, test a claim; say what the graph now knows and where to look.
 
     Exits with 1 unless the predictor beats persistence and linear extrapolation on held-out sequences with its 95 %
     interval. A second demo finds the first one's results and adds nothing.
@@ -79,6 +79,12 @@ def _as_json(result: DemoResult, counts: Census, seconds: float) -> dict[str, An
         "passed": result.passed,
         "checkpoint": result.checkpoint,
         "start": result.start,
+        "experiment": {
+            "run": result.experiment,
+            "claim": result.claim,
+            "verdict": result.verdict,
+            "certificate": result.certificate,
+        },
         **asdict(counts),
         "seconds": round(seconds, 1),
         "steps": dict(result.steps),
@@ -97,6 +103,8 @@ def _as_text(result: DemoResult, counts: Census, seconds: float, where: str) -> 
             f"{counts.evolves_to_links} EVOLVES_TO links; {counts.estimates_links} compared with the truth",
             f"  checkpoint         {result.checkpoint}",
             f"  predicted from     {result.start}",
+            f"  tested             {result.reading}",
+            f"                     {result.verdict}; certificate {result.certificate or 'none'}",
             "",
             f"Took {seconds:.0f} s ({', '.join(f'{name} {took:.0f} s' for name, took in result.steps.items())}).",
             "",
