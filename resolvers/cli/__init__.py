@@ -16,7 +16,7 @@ from nvp.compiler import prefer_measured_flags
 
 # command → one line of help; the module of the same name holds `app` (a group) or `command` (a function)
 COMMANDS = {
-    "demo": "Simulate, train, predict, test a claim and show what the graph says.",
+    "demo": "Simulate, train, predict, and test a claim.",
     "ingest": "Take fields from a file into the graph.",
     "export": "Write sequences to a file that others read.",
     "generate": "Simulate or perturb sequences, and say what they are like.",
