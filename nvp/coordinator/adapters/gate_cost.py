@@ -13,11 +13,10 @@ from functools import cache
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
-from nvp.coordinator.adapters.adapter import Adapter, Seen
-from nvp.coordinator.adapters.phase import DESCENDING, SPAN, STALLED, WIDEST, Memory, phase_of
-from nvp.coordinator.problem import Problem
+from nvp.coordinator.adapters.adapter import Adapter
+from nvp.coordinator.adapters.phase import DESCENDING, STALLED, Phase, following
 
 CHEAPER, DEARER, SMOOTHING = 0.85, 1.15, 0.25
 
@@ -26,18 +25,9 @@ CHEAPER, DEARER, SMOOTHING = 0.85, 1.15, 0.25
 def gate_cost(prices: tuple[bool, ...]) -> Adapter:
     """For each term whether it is a price; the others are left alone."""
 
-    def init(problem: Problem, seen: Seen) -> Memory:
-        return Memory(jnp.full(SPAN, seen.energy), jnp.zeros_like(seen.energy), problem.weights)
+    def factors(found: Phase) -> Float[Array, "t"]:
+        dearer = jnp.where(found.state == DESCENDING, CHEAPER, DEARER)
+        wanted = jnp.where(found.state == STALLED, 1.0, dearer)
+        return jnp.where(np.array(prices), 1 + SMOOTHING * (wanted - 1), 1.0)
 
-    def update(
-        seen: Seen, memory: Memory, weights: Float[Array, "t"], key: PRNGKeyArray
-    ) -> tuple[Float[Array, "t"], Memory]:
-        energies = jnp.append(memory.energies[1:], seen.energy)
-        most = jnp.maximum(memory.most, jnp.abs(jnp.diff(energies)).sum())
-        state = phase_of(energies, most).state
-        wanted = jnp.where(state == STALLED, 1.0, jnp.where(state == DESCENDING, CHEAPER, DEARER))
-        factor = jnp.where(np.array(prices), 1 + SMOOTHING * (wanted - 1), 1.0)
-        low, high = memory.configured / WIDEST, memory.configured * WIDEST
-        return jnp.clip(weights * factor, low, high), Memory(energies, most, memory.configured)
-
-    return Adapter(init, update)
+    return following(factors)

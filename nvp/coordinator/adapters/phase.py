@@ -15,6 +15,7 @@ A boost grows by .05 where the phase is uncertain (epistemic + aleatoric > 1), a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -77,9 +78,8 @@ def phase_of(energies: Float[Array, "span"], most: Float[Array, ""]) -> Phase:
     )
 
 
-@cache
-def phase(couplings: tuple[bool, ...], gates: tuple[bool, ...]) -> Adapter:
-    """Follows the phase; for each term whether it is one of couplings or of gates, the others are left alone."""
+def following(factors: Callable[[Phase], Float[Array, "t"]]) -> Adapter:
+    """Weights that are multiplied by the phase's factors, within `WIDEST` of the configured ones."""
 
     def init(problem: Problem, seen: Seen) -> Memory:
         return Memory(jnp.full(SPAN, seen.energy), jnp.zeros_like(seen.energy), problem.weights)
@@ -89,17 +89,26 @@ def phase(couplings: tuple[bool, ...], gates: tuple[bool, ...]) -> Adapter:
     ) -> tuple[Float[Array, "t"], Memory]:
         energies = jnp.append(memory.energies[1:], seen.energy)
         most = jnp.maximum(memory.most, jnp.abs(jnp.diff(energies)).sum())
-        found = phase_of(energies, most)
+        low, high = memory.configured / WIDEST, memory.configured * WIDEST
+        followed = jnp.clip(weights * factors(phase_of(energies, most)), low, high)
+        return followed, Memory(energies, most, memory.configured)
+
+    return Adapter(init, update)
+
+
+@cache
+def phase(couplings: tuple[bool, ...], gates: tuple[bool, ...]) -> Adapter:
+    """Follows the phase; for each term whether it is one of couplings or of gates, the others are left alone."""
+
+    def factors(found: Phase) -> Float[Array, "t"]:
         uncertain = found.epistemic + found.aleatoric
         lift = BOOST + jnp.where(uncertain > 1, 0.05, jnp.where(uncertain < 0.3, -0.02, 0.0))
         stalled, falls = found.state == STALLED, found.state == DESCENDING
         of_couplings = jnp.where(stalled, 1.0, jnp.where(falls, lift, TAME))
         of_gates = jnp.where(stalled, 1.0, jnp.where(falls, RELEASE, HOLD))
-        factor = jnp.where(np.array(couplings), of_couplings, jnp.where(np.array(gates), of_gates, 1.0))
-        low, high = memory.configured / WIDEST, memory.configured * WIDEST
-        return jnp.clip(weights * factor, low, high), Memory(energies, most, memory.configured)
+        return jnp.where(np.array(couplings), of_couplings, jnp.where(np.array(gates), of_gates, 1.0))
 
-    return Adapter(init, update)
+    return following(factors)
 
 
 def _slope(values: Float[Array, "k"]) -> Float[Array, ""]:
