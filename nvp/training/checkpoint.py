@@ -89,9 +89,9 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
 
 
 def read(
-    directory: Path, *, next_step: str = "Restore it from a copy, or train again."
+    directory: Path, *, kind: str | None = None, next_step: str = "Restore it from a copy, or train again."
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Manifest and arrays; raises `FieldError` where they are missing, truncated or altered."""
+    """Manifest and arrays; raises `FieldError` where they are missing, truncated, altered or not of this kind."""
     import orbax.checkpoint as ocp
 
     try:
@@ -116,6 +116,12 @@ def read(
             f"expected arrays of sha256 {manifest.get('sha256')} in {directory}, got others.",
             next_step=next_step,
         )
+    if kind is not None and manifest.get("kind") != kind:
+        raise FieldError(
+            "BAD_CHECKPOINT",
+            f"expected a checkpoint of kind {kind!r} in {directory}, got {manifest.get('kind')!r}.",
+            next_step="Use load_forecaster, which knows the kinds that predict.",
+        )
     return manifest, arrays
 
 
@@ -135,13 +141,7 @@ def load_model(
     directory: Path, *, kind: str = "nvp"
 ) -> tuple[nnx.GraphDef[NVP], Weights, Weights, NVPConfig, dict[str, Any]]:
     """Structure, parameters, constants, configuration and manifest of a checkpoint."""
-    manifest, arrays = read(directory)
-    if manifest.get("kind") != kind:
-        raise FieldError(
-            "BAD_CHECKPOINT",
-            f"expected a checkpoint of kind {kind!r} in {directory}, got {manifest.get('kind')!r}.",
-            next_step="Use load_forecaster, which knows all kinds.",
-        )
+    manifest, arrays = read(directory, kind=kind)
     config = NVPConfig.from_json(manifest["model"])
     statistics = Statistics(
         **{name: arrays.get(f"constants/{name}", np.zeros(0, np.float32)) for name in Statistics.__slots__}

@@ -178,13 +178,7 @@ def write_literal(
 
 def load_literal(directory: Path) -> tuple[nnx.GraphDef[LiteralNVP], Weights, Weights, LiteralConfig]:
     """Structure, parameters, running statistics and configuration of a checkpoint."""
-    manifest, arrays = checkpoint.read(directory)
-    if manifest.get("kind") != KIND:
-        raise FieldError(
-            "BAD_CHECKPOINT",
-            f"expected a network of kind {KIND} in {directory}, got {manifest.get('kind')!r}.",
-            next_step="Use load_forecaster, which knows all kinds.",
-        )
+    manifest, arrays = checkpoint.read(directory, kind=KIND)
     config = LiteralConfig.from_json(manifest["model"])
     graph, params, statistics = _split(abstract(config))
     return (

@@ -226,13 +226,7 @@ class Shadows:
     @classmethod
     def read(cls, directory: Path) -> Shadows:
         """Those that were written there; raises `FieldError` where they are missing or damaged."""
-        manifest, arrays = checkpoint.read(directory)
-        if manifest.get("kind") != KIND:
-            raise FieldError(
-                "BAD_CHECKPOINT",
-                f"expected shadows in {directory}, got {manifest.get('kind')!r}.",
-                next_step="Train them again.",
-            )
+        manifest, arrays = checkpoint.read(directory, kind=KIND)
         config = NVPConfig.from_json(manifest["model"])
         members = len(manifest["seeds"])
         fitted = {
