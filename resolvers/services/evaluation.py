@@ -7,19 +7,18 @@ part and chooses its penalty on the validation part. An experiment that counts s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from graph.queries import evaluation, splits, training
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
-from nvp.atlas.series import Series
 from nvp.prediction.baselines import rivals_for
 from nvp.prediction.evaluation import evaluate
 from nvp.prediction.seeds import combine
 from resolvers.services.context import Services
 from resolvers.services.forecasters import forecaster_of
-from resolvers.services.loading import load_stretches
+from resolvers.services.loading import load_parts
 from resolvers.services.sampling import sampled
 from resolvers.task import Task
 
@@ -31,9 +30,9 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     split = await splits.split(services.gateway, checkpoints[0].model.split)
     scored = [Stretch(**part) for part in config["parts"]]
     await task.report(0.0, "reading the fields")
-    series = await _series(services, scored)
+    series = await load_parts(services, scored)
     fit, validation = [
-        await _series(services, [Stretch(part.sequence, part.first, part.last) for part in split.of(role)])
+        await load_parts(services, split.of(role))
         # where a domain was left out, the other parts are of other domains: no baseline learns from them
         for role in (() if "left_out" in config else ("train", "val"))
     ] or ([], [])
@@ -91,14 +90,6 @@ def options(config: dict[str, Any]) -> dict[str, Any]:
         "rollouts": config["rollouts"],
         "drift": config["drift"],
     }
-
-
-async def _series(services: Services, stretches: Sequence[Stretch]) -> list[Series]:
-    return [
-        series
-        for stretch in stretches
-        for series in await load_stretches(services, stretch.sequence, stretch.first, stretch.last)
-    ]
 
 
 def _progress(task: Task, number: int, checkpoints: int) -> Callable[[int, int], None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from graph.errors import GraphError
 from graph.queries import timeline
+from graph.queries.evaluation import Stretch
+from graph.queries.splits import Part
 from graph.queries.timeline import FrameRow
 from nvp.atlas.series import Series, join
 from nvp.atlas.store import ArrayStore
@@ -34,6 +36,11 @@ async def load_stretches(services: Services, sequence: str, first: int, last: in
     """The same, as one series for each stretch without gaps, in order of time; [] where there is no frame."""
     rows = await timeline.frames(services.gateway, sequence, first, last)
     return await asyncio.to_thread(_read, services.store, sequence, rows)
+
+
+async def load_parts(services: Services, parts: Iterable[Part | Stretch]) -> list[Series]:
+    """All stretches of these parts of sequences, one after the other."""
+    return [series for part in parts for series in await load_stretches(services, part.sequence, part.first, part.last)]
 
 
 def _read(store: ArrayStore, sequence: str, rows: Sequence[FrameRow]) -> list[Series]:

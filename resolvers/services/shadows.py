@@ -26,7 +26,7 @@ from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers.ace.shadows import require_independent
 from resolvers.services.context import Services
-from resolvers.services.loading import load, load_stretches
+from resolvers.services.loading import load, load_parts
 from resolvers.task import Task
 
 if TYPE_CHECKING:
@@ -88,15 +88,9 @@ async def _train(services: Services, run: RunRow, task: Task) -> None:
         return  # an earlier attempt got as far as this
     split = await splits.split(services.gateway, config["split"])
     await task.report(0.0, "reading the fields")
-    train_parts, validation = [
-        [
-            series
-            for part in split.of(role)
-            for series in await load_stretches(services, part.sequence, part.first, part.last)
-        ]
-        for role in ("train", "val")
-    ]
-    data = TrainingData(train=train_parts, validation=validation)
+    data = TrainingData(
+        train=await load_parts(services, split.of("train")), validation=await load_parts(services, split.of("val"))
+    )
     settings = ShadowConfig(
         seeds=tuple(config.get("seeds") or seeds_of(config["members"], rng_seed=run.rng_seed)),
         recipe=recipe_of(config["recipe"], history=config["history"]),

@@ -15,8 +15,6 @@ from typing import Any
 
 from graph.queries import splits, training
 from graph.queries.runs import RunRow
-from graph.queries.splits import Part
-from nvp.atlas.series import Series
 from nvp.failpoints import reach
 from nvp.model.ridge import RidgeConfig
 from nvp.training.config import TrainingConfig
@@ -24,7 +22,7 @@ from nvp.training.data import TrainingData
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, Progress, TrainingEvent
 from resolvers.services.context import Services
 from resolvers.services.leave_out import common_ground
-from resolvers.services.loading import load_stretches
+from resolvers.services.loading import load_parts
 from resolvers.services.ridge import train_ridge
 from resolvers.services.settings import fitted
 from resolvers.services.version import code_version
@@ -37,7 +35,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
     split = await splits.split(services.gateway, config["split"])
     await task.report(run.progress, "reading the fields")
     data = TrainingData(
-        train=await _series(services, split.of("train")), validation=await _series(services, split.of("val"))
+        train=await load_parts(services, split.of("train")), validation=await load_parts(services, split.of("val"))
     )
     if "left_out" in config:
         data = await common_ground(services, split, data)
@@ -148,7 +146,3 @@ def said(event: Progress) -> str:
         f"epoch {event.epoch}/{event.epochs} · loss {event.loss:.4f} · fidelity {fidelity} · "
         f"{event.samples_per_second:.0f} samples/s"
     )
-
-
-async def _series(services: Services, parts: tuple[Part, ...]) -> list[Series]:
-    return [series for part in parts for series in await load_stretches(services, part.sequence, part.first, part.last)]
