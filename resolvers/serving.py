@@ -30,16 +30,17 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         ours = Supervisor(settings)
         running = asyncio.create_task(ours.run(listener, on_start=lambda: None))
         try:
-            await _until_ready(url)
+            await until_ready(url)
             yield url
         finally:
             ours.end()
             await running
 
 
-async def _until_ready(url: str) -> None:
+async def until_ready(url: str, *, seconds: float = READY_SECONDS) -> None:
+    """Wait until the API answers and Neo4j answers it; raises Outage where they do not within `seconds`."""
     async with httpx.AsyncClient() as http:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
                 if (await http.get(f"{url}/readyz")).is_success:
@@ -49,6 +50,6 @@ async def _until_ready(url: str) -> None:
             await asyncio.sleep(LOOK_SECONDS)
     raise Outage(
         "API_NOT_READY",
-        f"expected the API to answer within {READY_SECONDS:.0f} s, got nothing.",
+        f"expected the API to answer within {seconds:.0f} s, got nothing.",
         next_step="See `fieldgraph doctor`.",
     )

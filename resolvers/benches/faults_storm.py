@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-import httpx
 import numpy as np
 import psutil
 
@@ -22,6 +21,7 @@ from graph.errors import Outage
 from graph.settings import Settings
 from nvp.failpoints import Failpoint, arm, armed
 from resolvers.benches.faults_watch import Watch
+from resolvers.serving import until_ready
 
 Fault = Literal["worker", "api", "neo4j", "paused"] | Failpoint
 FAULTS: tuple[Fault, ...] = ("worker", "api", "neo4j", "paused", *get_args(Failpoint))
@@ -53,7 +53,7 @@ class Storm:
             case point:
                 arm(self._points, point)
                 await until(lambda: not armed(self._points, point), f"somebody to come to {point!r}")
-        await self._whole()
+        await until_ready(self._url, seconds=PATIENCE_SECONDS)
 
     async def _pause(self, worker: psutil.Process) -> None:
         """Stop a worker with its child until its lease is lost, then let them go on as if nothing had been."""
@@ -70,33 +70,18 @@ class Storm:
         found = _ours(words)
         return found[int(self._rng.integers(len(found)))]
 
-    async def _whole(self) -> None:
-        """Until Neo4j and the API answer."""
-        async with httpx.AsyncClient(timeout=5) as http:
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while time.monotonic() < deadline:
-                with suppress(httpx.TransportError):
-                    if (await http.get(f"{self._url}/readyz")).is_success:
-                        return
-                await asyncio.sleep(LOOK_SECONDS)
-        raise _too_late("the API and Neo4j to answer again")
-
 
 async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for a condition; raises Outage where it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise _too_late(what)
+            raise Outage(
+                "FAULTS_STUCK",
+                f"expected {what} within {seconds:.0f} s, got nothing.",
+                next_step="The logs on stderr say what the workers did last.",
+            )
         await asyncio.sleep(LOOK_SECONDS)
-
-
-def _too_late(what: str) -> Outage:
-    return Outage(
-        "FAULTS_STUCK",
-        f"expected {what} within {PATIENCE_SECONDS:.0f} s, got nothing.",
-        next_step="The logs on stderr say what the workers did last.",
-    )
 
 
 def _ours(words: tuple[str, ...]) -> list[psutil.Process]:
