@@ -350,4 +350,4 @@ def _parser() -> Lark:
     from lark import Lark
 
     text = files("resolvers.ace").joinpath("claims.lark").read_text(encoding="utf-8")
-    return Lark(text, parser="earley", lexer="basic", ambiguity="resolve", maybe_placeholders=False)
+    return Lark(text, parser="earley", lexer="basic", ambiguity="resolve")
