@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import numpy as np
@@ -207,3 +207,17 @@ async def data(client: httpx.AsyncClient, document: str, /, **variables: Any) ->
 
 
 __all__ = ["BASE", "FRAMES", "LEADS", "World", "ask", "data", "runs"]
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The reads that reach Neo4j from now on."""
+    seen: list[str] = []
+    read = Gateway.read
+
+    async def counted(self: Gateway, query: LiteralString, /, **parameters: Any) -> list[dict[str, Any]]:
+        seen.append(query)
+        return await read(self, query, **parameters)
+
+    monkeypatch.setattr(Gateway, "read", counted)
+    return seen

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from typing import Any
 
 import httpx
 import pytest
 from graphql import get_introspection_query
 
-from graph.gateway import Gateway
 from tests.api.conftest import FRAMES, LEADS, World, ask, data
 
 pytestmark = pytest.mark.db
@@ -231,20 +230,6 @@ async def test_a_strange_cursor_is_refused(operator: httpx.AsyncClient, world: W
 async def test_snapshots_of_nothing_in_particular_are_refused(operator: httpx.AsyncClient, world: World) -> None:
     (error,) = (await ask(operator, "{ snapshots { nodes { uid } } }"))["errors"]
     assert error["extensions"]["code"] == "BAD_FILTER"
-
-
-@pytest.fixture
-def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The reads that reach Neo4j from now on."""
-    seen: list[str] = []
-    read = Gateway.read
-
-    async def counted(self: Gateway, query: LiteralString, /, **parameters: Any) -> list[dict[str, Any]]:
-        seen.append(query)
-        return await read(self, query, **parameters)
-
-    monkeypatch.setattr(Gateway, "read", counted)
-    return seen
 
 
 @pytest.mark.parametrize("first", [2, 50])
