@@ -3,6 +3,8 @@
     /graphql             GET GraphiQL, POST, WebSocket, server-sent events
     /arrays/{sha256}     GET (Range, ETag) and PUT of canonical .npy bytes
     /snapshots/{uid}.png heat map
+    /certificates/{run}.json
+    /hypotheses          pages: all of them, and /hypotheses/{uid} for one
     /session             log in and out
     /healthz /readyz /metrics
 
@@ -29,11 +31,12 @@ from resolvers.graphql.view import View
 from resolvers.services.context import Services, open_services
 from resolvers.web.access import guarded
 from resolvers.web.arrays import array, upload
+from resolvers.web.certificates import certificate
 from resolvers.web.headers import SecurityHeaders
 from resolvers.web.health import healthz, readyz
 from resolvers.web.images import image
 from resolvers.web.metrics import Metrics, metrics
-from resolvers.web.pages import home, static
+from resolvers.web.pages import home, hypotheses, hypothesis, static
 from resolvers.web.problem import on_error
 from resolvers.web.session import session
 from resolvers.web.tokens import Tokens
@@ -77,6 +80,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/arrays/{sha256}", guarded(Role.READER, array), methods=["GET"]),
             Route("/arrays/{sha256}", guarded(Role.OPERATOR, upload), methods=["PUT"]),
             Route("/snapshots/{uid}.png", guarded(Role.READER, image)),
+            Route("/certificates/{run}.json", guarded(Role.READER, certificate)),
+            Route("/hypotheses", hypotheses),
+            Route("/hypotheses/{uid}", hypothesis),
             Route("/session", session, methods=["GET", "POST", "DELETE"]),
             Route("/static/{name}", static),
             Route("/healthz", healthz),

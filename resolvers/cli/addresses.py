@@ -14,6 +14,7 @@ def addresses(settings: Settings, base: str) -> dict[str, str | None]:
     running = None if settings.neo4j_uri else server.find(settings)
     return {
         "login": f"{base}/session?ticket={tokens.ticket(tokens.local())}",
+        "hypotheses": f"{base}/hypotheses",
         "graphql": f"{base}/graphql",
         "neo4j": running.uri if running else settings.neo4j_uri,
         "neo4j_browser": running.browser if running else None,
@@ -30,6 +31,7 @@ def greeting(found: dict[str, str | None]) -> str:
     """The addresses for people, a line each."""
     names = {
         "login": "GraphiQL, login",
+        "hypotheses": "Hypotheses",
         "graphql": "GraphQL",
         "neo4j": "Neo4j",
         "neo4j_browser": "Neo4j Browser",

@@ -30,6 +30,7 @@ def test_the_login_opens_one_session(tmp_path: Path) -> None:
     assert (found["neo4j"], found["neo4j_browser"], found["neo4j_password"]) == ("neo4j://elsewhere", None, None)
     assert found["login"] is not None
     assert found["login"] in greeting(found)
+    assert f"{BASE}/hypotheses" in greeting(found).split()
     tokens = Tokens(tmp_path)
     assert role_of(found["login"], tokens) is Role.OPERATOR
     assert role_of(found["login"], tokens) is Role.NOBODY
