@@ -198,6 +198,7 @@ async def test_an_experiment_is_shown_whole(opened: Any, world: World) -> None:
     assert "interval open to 0.38" in await tab.value("document.querySelector('.plot').getAttribute('aria-label')")
     assert "nothing changes in them" in (await tab.texts("li"))[0]
     shown = await tab.value("document.querySelector('main').innerText")
+    assert "member 2" in shown
     assert "✗ outside the quorum" in shown
     assert "20 J estimated" in shown
     assert "what follows" in (await tab.texts(f"a[href='/hypotheses/{later}']"))[0]
@@ -213,10 +214,18 @@ async def test_an_experiment_is_shown_whole(opened: Any, world: World) -> None:
 async def test_stages_are_seen_as_they_begin_and_end(opened: Any, world: World) -> None:
     gateway = world.services.gateway
     uid = await hypothesis(world, "live")
-    run = await experiments.experiment(gateway)
+    tab: Tab = await opened(f"/hypotheses/{uid}")
+    await tab.until("document.body.innerText.includes('Not tested yet')")
+    asked = await builders.submit(gateway, kind="ace", capability="orchestration", config={"hypothesis": uid})
+    tab = await opened(f"/hypotheses/{uid}")
+    await tab.until("document.body.innerText.includes('A test of it is asked for')")
+    claimed, *_ = await runs.claim(
+        gateway, capability="orchestration", worker="test", lease_seconds=600, only=asked.uid
+    )
+    run = await runs.transition(gateway, asked.uid, "LEASED", "RUNNING", claimed.lease_token)
+    assert run is not None
     begun = await ace.begin_stage(gateway, run.lease, name="spawn", round=1, inputs={})
     await hypotheses.take_up(gateway, run.lease, uid)
-    tab: Tab = await opened(f"/hypotheses/{uid}")
     second = "document.querySelectorAll('.stages tr')[{}]?.innerText.includes({!r})"
     await tab.until(second.format(1, "running"))
     await ace.end_stage(gateway, run.lease, begun, outputs={"said": "taken up"}, spent=Spent())

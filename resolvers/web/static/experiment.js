@@ -160,7 +160,7 @@ const MEMBERS = "Members with their own seeds, initialisations and bootstraps of
 function votes(run, ensemble) {
   if (!run.votes.length && !ensemble) return null;
   const rows = run.votes.map((one) => [
-    `${one.member}`,
+    `member ${one.member}`,
     h("code", { title: one.sha256 }, one.sha256.slice(0, 12)),
     one.agrees ? "✓ with the quorum" : "✗ outside the quorum",
     one.agreed === null ? "–" : `${one.agreed} of ${one.starts} starts`,
@@ -172,7 +172,7 @@ function votes(run, ensemble) {
   const within = epistemic === undefined ? null : `${number(epistemic, 2)}; within them ${number(aleatoric, 2)}`;
   return [
     h("h3", null, "Votes of the shadow ensemble"),
-    rows.length > 0 && table(MEMBERS, ["Member", "Parameters", "Voted", "Agreed at"], rows, { class: "stacks" }),
+    rows.length > 0 && table(MEMBERS, ["Who", "Parameters", "Voted", "Agreed at"], rows, { class: "stacks" }),
     ensemble?.reason && h("p", null, ensemble.reason),
     ensemble &&
       definitions([

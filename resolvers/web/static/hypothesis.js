@@ -14,7 +14,9 @@ const ONE = `query Hypothesis($uid: ID!, $tests: Int!) {
     refines { uid text verdict } refinedBy { uid text verdict }
     tests(first: $tests) { verdict prior credence weight result takenAt settledAt run { ...Experiment } }
   }
-  runs(kind: ACE, state: QUEUED, first: 50) { nodes { uid createdAt config } }
+  queued: runs(kind: ACE, state: QUEUED, first: 50) { nodes { uid config } }
+  leased: runs(kind: ACE, state: LEASED, first: 50) { nodes { uid config } }
+  running: runs(kind: ACE, state: RUNNING, first: 50) { nodes { uid config } }
 } ${EXPERIMENT}`;
 const STAGE = `subscription Stages($uid: ID!) { aceStage(run: $uid) { uid state } }`;
 const PROGRESS = `subscription Progress($uid: ID!) { runProgress(uid: $uid) { state progress message } }`;
@@ -45,8 +47,9 @@ async function load() {
 
 async function look() {
   try {
-    const found = await ask(ONE, { uid, tests });
-    if (found.hypothesis) show(found.hypothesis, found.runs.nodes.filter((one) => one.config.hypothesis === uid));
+    const { hypothesis, queued, leased, running } = await ask(ONE, { uid, tests });
+    const asked = [queued, leased, running].flatMap(({ nodes }) => nodes).filter((one) => one.config.hypothesis === uid);
+    if (hypothesis) show(hypothesis, asked);
     else place.replaceChildren(trouble(NONE));
   } catch (error) {
     place.replaceChildren(trouble(error));
@@ -55,7 +58,9 @@ async function look() {
   place.removeAttribute("aria-busy");
 }
 
-function show(one, queued) {
+// `asked` are the runs that test it, of which a new one is linked to it only when its first stage is under way.
+function show(one, asked) {
+  const untaken = asked.filter(({ uid }) => !one.tests.some(({ run }) => run?.uid === uid));
   document.title = `fieldgraph · ${one.text}`;
   const settled = one.settledAt && h("span", null, ", settled ", when(one.settledAt));
   redraw(
@@ -63,15 +68,15 @@ function show(one, queued) {
     h("h1", null, one.text),
     h("p", null, verdict(one.verdict), " credence ", credence(one.credence), settled),
     one.claim && h("section", { class: "card" }, h("h2", null, "The claim"), structure(one)),
-    queued.length > 0 && waiting(),
-    !one.tests.length && !queued.length && untested(one),
+    untaken.length > 0 && waiting(),
+    !one.tests.length && !untaken.length && untested(one),
     ...one.tests.filter(({ run }) => run).map((test) => experiment(test, one.claim)),
     tests === NEWEST && one.tests.length === NEWEST && h("button", { type: "button", click: older }, "Older tests"),
     kin(one),
     cypher(one.uid),
   );
   for (const { run } of one.tests) if (run && !ENDED.has(run.state)) follow(run.uid);
-  if (queued.length) setTimeout(load, 1000 * AGAIN_SECONDS);
+  if (untaken.length) setTimeout(load, 1000 * AGAIN_SECONDS);
 }
 
 function older() {
