@@ -143,18 +143,28 @@ function cypher(of) {
 }
 
 // Draw an experiment anew with each stage that begins or ends, and say in between what it is about. A look some seconds
-// behind the end finds the certificate, which is issued then, or an experiment whose connection was lost.
+// behind the end finds the certificate, which is issued then, or an experiment whose connection was lost. A browser has
+// few connections to one server: a tab that nobody sees holds none.
 async function follow(run) {
   if (watched.has(run)) return;
   watched.add(run);
   const both = new AbortController();
+  const leave = () => document.hidden && both.abort();
+  await seen();
+  document.addEventListener("visibilitychange", leave);
   await Promise.all([stages(run, both.signal), progress(run, both.signal)]).catch(() => null);
+  document.removeEventListener("visibilitychange", leave);
   both.abort(); // of two streams of which one broke, the other ends too
+  await seen();
   await load();
   setTimeout(() => {
     watched.delete(run);
     load();
   }, 1000 * AGAIN_SECONDS);
+}
+
+async function seen() {
+  while (document.hidden) await new Promise((then) => document.addEventListener("visibilitychange", then, { once: true }));
 }
 
 async function stages(run, signal) {
