@@ -68,7 +68,7 @@ class Child:
             group: asyncio.Task[None] | None = None
             while True:
                 try:
-                    message = await receive(self._reader)
+                    message = await self._next(group)
                 except asyncio.IncompleteReadError:
                     os._exit(0)  # the worker is gone and its leases with it: stop in mid-computation
                 if isinstance(message, Execute):
@@ -81,6 +81,15 @@ class Child:
                         task.lose()
                     else:
                         task.cancel()
+
+    async def _next(self, group: asyncio.Task[None] | None) -> Message:
+        """What the worker says next. What goes wrong with the group outside its services is raised: none else asks."""
+        hearing = asyncio.create_task(receive(self._reader))
+        if group is not None:
+            await asyncio.wait({hearing, group}, return_when=asyncio.FIRST_COMPLETED)
+            if group.done():
+                group.result()
+        return await hearing
 
     async def _work(self, services: Services, runs: Sequence[RunRow]) -> None:
         self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
@@ -167,7 +176,11 @@ async def _main() -> None:
     transport, protocol = await loop.connect_write_pipe(
         asyncio.streams.FlowControlMixin, os.fdopen(answers, "wb", buffering=0)
     )
-    await Child(reader, asyncio.StreamWriter(transport, protocol, None, loop)).serve()
+    try:
+        await Child(reader, asyncio.StreamWriter(transport, protocol, None, loop)).serve()
+    except Exception:
+        log.exception("the child ends")
+        os._exit(1)  # asyncio's own end waits for threads, and one of them may compute for long
 
 
 def main() -> None:

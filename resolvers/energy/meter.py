@@ -60,8 +60,7 @@ class Meter:
         began, ours, everyone = self._began
         seconds, ours, everyone = time.monotonic() - began, self._ours() - ours, self._everyone() - everyone
         with self._lock:
-            package = None if self._processor is None else self._processor.joules()
-            board = None if self._accelerator is None else self._accelerator.joules()
+            package, board = _read(self._processor), _read(self._accelerator)
         if package is not None:
             # the kernel's clock of all is coarser than ours: in a moment too short for it, all was ours
             package *= min(ours / everyone, 1.0) if everyone > 0 else 1.0
@@ -85,8 +84,7 @@ class Meter:
     def _watch(self) -> None:
         while not self._stopped.wait(READ_SECONDS):
             with self._lock:
-                if self._processor is not None:
-                    self._processor.joules()
+                _read(self._processor)
 
 
 @contextmanager
@@ -100,9 +98,23 @@ def meter() -> Iterator[Meter]:
 
 
 def device() -> str | None:
-    """The accelerator's name ("cpu" where JAX has none), once a service has loaded JAX; None before."""
+    """The accelerator's name ("cpu" where JAX has none), once a service has loaded JAX; None before.
+
+    None too where JAX cannot start on what it was told to use: then no accelerator works for us.
+    """
     jax = sys.modules.get("jax")
-    return None if jax is None else str(jax.devices()[0].device_kind)
+    try:
+        return None if jax is None else str(jax.devices()[0].device_kind)
+    except RuntimeError:
+        return None
+
+
+def _read(counter: Counter | None) -> float | None:
+    """Joules so far; None without a counter, or where its device is lost."""
+    try:
+        return None if counter is None else counter.joules()
+    except Exception:  # libraries have error classes of their own; what is not known must not end the work
+        return None
 
 
 def _accelerator() -> Counter | None:

@@ -136,3 +136,20 @@ def test_this_process_is_metered() -> None:
     assert running.spent.seconds >= 0.05
     if knowledge(running.spent.source) == "estimated":
         assert running.spent.joules == pytest.approx(10 * 0.05, rel=3.0)
+
+
+class Lost:
+    """The counter of a device that fell off its bus."""
+
+    def joules(self) -> float:
+        raise OSError("GPU is lost")
+
+
+@pytest.mark.parametrize(
+    ("device", "joules", "source"), [("cpu", 30.0, ESTIMATED), (None, 30.0, ESTIMATED), ("NVIDIA H200", None, None)]
+)
+def test_of_a_counter_that_is_lost_nothing_is_known(
+    device: str | None, joules: float | None, source: str | None
+) -> None:
+    spent = metered(device, processor=Lost(), accelerator=Lost()).stop()
+    assert (spent.joules, spent.source) == (joules, source)
