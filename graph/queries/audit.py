@@ -5,7 +5,7 @@ Every query starts from a key (`$after`) and is bounded by `$limit`: the audit's
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -106,9 +106,17 @@ async def counts(gateway: Gateway) -> dict[str, int]:
     return row
 
 
-async def segments_known(gateway: Gateway, shas: list[str]) -> set[str]:
-    """Those of the segments' hashes that the graph knows by now."""
-    return {row["sha256"] for row in await gateway.read(KNOWN, shas=shas, limit=len(shas))}
+async def segments_named(gateway: Gateway, frames: Mapping[str, Sequence[str]]) -> set[str]:
+    """Those of the segments' files (uri) that a Segment or a snapshot names by now.
+
+    `frames` are hashes of frames by uri: snapshots of which none has such a hash are not found.
+    """
+    # a segment's hash is its name
+    files = [
+        {"uri": uri, "sha256": uri.rpartition("/")[2].removesuffix(".h5"), "frames": list(hashes)}
+        for uri, hashes in frames.items()
+    ]
+    return {row["uri"] for row in await gateway.read(SEGMENTS_NAMED, files=files, limit=len(files))}
 
 
 async def live_since(gateway: Gateway) -> float | None:
@@ -173,10 +181,14 @@ MATCH (c:Checkpoint) WHERE c.uid > $after AND c.removed_at IS NULL
 RETURN {uid: c.uid, uri: c.uri, sha256: null} AS file ORDER BY c.uid LIMIT $limit
 """
 
-KNOWN: LiteralString = """
-UNWIND $shas AS sha
-MATCH (g:Segment {sha256: sha})
-RETURN DISTINCT sha AS sha256 LIMIT $limit
+SEGMENTS_NAMED: LiteralString = """
+UNWIND $files AS file
+WITH file WHERE EXISTS { MATCH (g:Segment {sha256: file.sha256}) }
+  OR EXISTS {
+    UNWIND file.frames AS sha
+    MATCH (e:EnergySnapshot {sha256: sha}) WHERE e.uri STARTS WITH file.uri + '#'
+  }
+RETURN file.uri AS uri LIMIT $limit
 """
 
 LIVE: LiteralString = """

@@ -34,6 +34,7 @@ from nvp.atlas.segment_file import content_digest, frame_digests
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers.services.context import Services
+from resolvers.services.naming import named
 
 DAY_SECONDS = 86_400.0
 BATCH = 500
@@ -272,14 +273,14 @@ async def _orphans(services: Services, found: Findings, progress: Progress | Non
 
 
 async def _name(services: Services, paths: list[Path], found: Findings) -> None:
-    known = await audit.segments_known(services.gateway, [path.stem for path in paths])
-    for path in paths:
-        if path.stem in known:
+    uris = {path: path.relative_to(services.store.root).as_posix() for path in paths}
+    known = await named(services, uris.values())
+    for path, uri in uris.items():
+        if uri in known:
             continue
         with suppress(FileNotFoundError):  # gone since
             state = path.stat()
             hours = (time.time() - state.st_mtime) / 3600
-            uri = path.relative_to(services.store.root).as_posix()
             found.add("orphan_file", "", uri, f"no node refers to it; {state.st_size} bytes, {hours:.1f} h old")
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from graph.queries import audit, garbage
 from resolvers.services.context import Services
-from resolvers.services.ingest import delete_unknown
+from resolvers.services.naming import delete_unnamed, named
 
 DAY_SECONDS = 86_400.0
 RETENTION_DAYS = 30.0
@@ -109,13 +109,11 @@ async def _objects(services: Services, before: float, *, dry_run: bool, tell: Pr
 
 
 async def _unnamed(services: Services, paths: list[Path], before: float, *, dry_run: bool) -> list[Waste]:
-    root, gateway = services.store.root, services.gateway
-    segments = await audit.segments_known(gateway, [path.stem for path in paths if path.suffix == ".h5"])
-    uris = {path: path.relative_to(root).as_posix() for path in paths}
-    objects = await garbage.objects_named(gateway, [uri for path, uri in uris.items() if path.suffix == ".npy"])
+    uris = {path: path.relative_to(services.store.root).as_posix() for path in paths}
+    known = await named(services, uris.values())
     made = []
     for path, uri in uris.items():
-        if path.stem in segments or uri in objects:
+        if uri in known:
             continue
         with suppress(FileNotFoundError):  # another collector was faster
             size = path.stat().st_size
@@ -127,23 +125,7 @@ async def _unnamed(services: Services, paths: list[Path], before: float, *, dry_
 
 async def _removed(services: Services, path: Path, uri: str, before: float) -> bool:
     """Delete the file, unless somebody touched or recorded it since we looked."""
-    if _changed(path) >= before:
-        return False
-    if path.suffix == ".h5":
-        return await delete_unknown(services, uri)
-    aside = services.store.set_aside(uri)
-    if aside is None:
-        return False
-    try:
-        named = await garbage.objects_named(services.gateway, [uri])
-    except BaseException:  # nobody knows: it stays
-        services.store.put_back(aside, uri)
-        raise
-    if named:
-        services.store.put_back(aside, uri)
-    else:
-        services.store.throw_away(aside)
-    return not named
+    return _changed(path) < before and await delete_unnamed(services, uri)
 
 
 async def _folders(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graph.errors import GraphError, Outage
-from graph.queries import audit, sequences, timeline
+from graph.queries import sequences, timeline
 from graph.queries.frames import NewFrame, Origin
 from graph.queries.leases import Lease, LeaseLost
 from graph.queries.sequences import NewSegment, NewSequence, Stale
@@ -32,6 +32,7 @@ from nvp.dynamics.domain import domain as registered_domain
 from resolvers.services.context import Services
 from resolvers.services.importing import IngestRequest, Prepared, prepare
 from resolvers.services.material import Material, Part
+from resolvers.services.naming import delete_unnamed
 from resolvers.services.scoring import score_predictions
 
 Progress = Callable[[int, int], None]
@@ -327,27 +328,7 @@ async def _append(
 async def _discard(services: Services, stored: StoredSegment) -> None:
     # a file that was there before belongs to somebody else
     if stored.created:
-        await delete_unknown(services, stored.uri)
-
-
-async def delete_unknown(services: Services, uri: str) -> bool:
-    """Delete a segment's file unless the graph knows it; whether it is gone.
-
-    Out of sight first, then the question: a writer who records it later finds it gone and writes it again.
-    """
-    aside = services.store.set_aside(uri)
-    if aside is None:
-        return False
-    try:
-        known = await audit.segments_known(services.gateway, [services.store.path(uri).stem])
-    except BaseException:  # nobody knows: it stays
-        services.store.put_back(aside, uri)
-        raise
-    if known:
-        services.store.put_back(aside, uri)
-    else:
-        services.store.throw_away(aside)
-    return not known
+        await delete_unnamed(services, stored.uri)
 
 
 def _frames(piece: _Piece, stored: StoredSegment) -> list[NewFrame]:

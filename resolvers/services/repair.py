@@ -25,7 +25,8 @@ from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from resolvers.services.audit import DAY_SECONDS, Findings
 from resolvers.services.context import Services
-from resolvers.services.ingest import delete_unknown, restore_segment
+from resolvers.services.ingest import restore_segment
+from resolvers.services.naming import delete_unnamed
 
 OF_SEQUENCE = ("missing_frame", "missing_next", "missing_link", "missing_statistic", "wrong_count", "broken_chain")
 
@@ -49,12 +50,9 @@ async def repair(services: Services, findings: Findings, *, now: bool = False) -
 
 async def _delete(services: Services, uri: str) -> bool:
     """Delete an orphan, unless somebody took it up since it was found."""
-    if uri.endswith(".h5"):
-        return await delete_unknown(services, uri)
-    if not _old(services, uri):
+    if uri.endswith(".npy") and not _old(services, uri):
         return False
-    services.store.remove(uri)
-    return True
+    return await delete_unnamed(services, uri)
 
 
 async def _sequence(

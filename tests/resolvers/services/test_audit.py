@@ -22,7 +22,8 @@ from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
 from resolvers.services.audit import _without, audit_graph
 from resolvers.services.context import Services
-from resolvers.services.ingest import delete_unknown, ingest_series
+from resolvers.services.ingest import ingest_series
+from resolvers.services.naming import delete_unnamed
 from resolvers.services.repair import repair
 from tests.graph.queries import builders
 from tests.graph.queries.plans import explain, fill
@@ -217,8 +218,8 @@ def test_what_no_run_covers() -> None:
 @pytest.mark.db
 async def test_pages_come_off_an_index(gateway: Gateway) -> None:
     await fill(gateway)
-    for name in ("SEQUENCES", "FRAMES", "PREDICTED", "CHECKPOINTS", "KNOWN", "LIVE", "MEND_NEXT", "MEND_OWNER",
-                 "MEND_SEQUENCE", "MEND_STATISTICS"):  # fmt: skip
+    for name in ("SEQUENCES", "FRAMES", "PREDICTED", "CHECKPOINTS", "SEGMENTS_NAMED", "LIVE", "MEND_NEXT",
+                 "MEND_OWNER", "MEND_SEQUENCE", "MEND_STATISTICS"):  # fmt: skip
         found = await explain(gateway, getattr(queries, name))
         assert not {operator for operator in found if operator.endswith("Scan")}, name
         assert any("Seek" in operator for operator in found), name
@@ -270,7 +271,7 @@ async def test_a_file_that_goes_while_it_is_recorded_is_written_again(
     append = sequences.append_segment
 
     async def swept(gateway: Gateway, sequence: Any, segment: Any, *others: Any, **more: Any) -> Any:
-        assert await delete_unknown(services, segment.uri)
+        assert await delete_unnamed(services, segment.uri)
         return await append(gateway, sequence, segment, *others, **more)
 
     monkeypatch.setattr(sequences, "append_segment", swept)
