@@ -79,12 +79,13 @@ WHERE NOT EXISTS { (parent)-[:PART_OF*0..8]->(r) }
 MERGE (r)-[:PART_OF]->(parent)
 """
 
+# the key goes at once: who asks for the same work now is to get a run that goes on
 _REQUEST_CANCEL: LiteralString = """
 MATCH (r:Run {uid: $uid})
 SET r.touched_at = datetime()
 WITH r, r.state AS state
 FOREACH (_ IN CASE WHEN state IN ['LEASED', 'RUNNING'] THEN [1] ELSE [] END |
-  SET r.cancel_requested = true, r.seq = r.seq + 1)
+  SET r.cancel_requested = true, r.seq = r.seq + 1, r.dedup_key = null)
 RETURN state
 """
 

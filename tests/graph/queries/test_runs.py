@@ -71,6 +71,16 @@ async def test_forced_failed_and_cancelled_runs_do_not_stand_for_the_work(gatewa
     assert (await submit(gateway, dedup_key="k")).uid == third.uid
 
 
+async def test_a_run_that_is_to_stop_does_not_stand_for_the_work(gateway: Gateway) -> None:
+    dying = await started(gateway, dedup_key="work")
+    await runs.request_cancel(gateway, dying.uid)
+    again = await submit(gateway, dedup_key="work")
+    assert again.uid != dying.uid
+    assert (again.state, again.cancel_requested) == ("QUEUED", False)
+    await runs.transition(gateway, dying.uid, "RUNNING", "CANCELLED", dying.lease_token)
+    assert (await submit(gateway, dedup_key="work")).uid == again.uid
+
+
 async def test_eight_workers_claim_sixty_runs_each_exactly_once(gateway: Gateway) -> None:
     submitted = [await submit(gateway) for _ in range(60)]
     claimed: Counter[str] = Counter()
