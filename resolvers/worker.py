@@ -218,15 +218,15 @@ class Worker:
 
     async def _finish(self, run: RunRow, done: Done) -> None:
         """Write the end of a run, or its return to the queue, under its lease."""
-        state, delay = done.state, 0.0
+        state, delay, lost = done.state, 0.0, False
         fields: dict[str, Any] = {"device": done.device}
         if done.spent is not None:
             fields |= {"energy_joules": done.spent.joules, "energy_source": done.spent.source}
         if state == "LOST":
             log.warning("run %s: lease lost", run.uid)
             return
-        if state == "FAILED" and done.again and run.attempt < self._settings.max_attempts:
-            state, delay = "QUEUED", pause(run.uid, run.attempt)
+        if state == "FAILED" and done.again and run.losses + 1 < self._settings.max_attempts:
+            state, delay, lost = "QUEUED", pause(run.uid, run.losses + 1), True
         if state == "QUEUED":
             fields["message"] = f"to be tried again: {done.error_message}"
         elif state == "FAILED":
@@ -234,7 +234,9 @@ class Worker:
         elif state == "SUCCEEDED":
             reach("committed")
             fields |= {"progress": 1.0}
-        moved = await runs.transition(self._gateway, run.uid, "RUNNING", state, run.lease_token, delay=delay, **fields)
+        moved = await runs.transition(
+            self._gateway, run.uid, "RUNNING", state, run.lease_token, delay=delay, lost=lost, **fields
+        )
         log.info("run %s: %s", run.uid, state if moved else "lease lost")
 
 

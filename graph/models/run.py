@@ -32,6 +32,8 @@ class Run(AsyncStructuredNode):
     rank = IntegerProperty()
     not_before = DateTimeNeo4jFormatProperty()
     attempt = IntegerProperty(required=True)
+    # attempts that were lost, not handed back
+    losses = IntegerProperty()
     # fences every write of a worker
     lease_token = StringProperty()
     lease_until = DateTimeNeo4jFormatProperty()

@@ -31,10 +31,11 @@ async def move(
     lease_seconds: float | None = None,
     expired: bool = False,
     delay: float = 0.0,
+    lost: bool = False,
 ) -> RunRow | None:
     """The run in its new state; None where it was no longer in `from_` under this token (`expired`: or held again).
 
-    `delay`: seconds until a run that enters QUEUED may be claimed.
+    `delay`: seconds until a run that enters QUEUED may be claimed; `lost`: it does so because its attempt was lost.
     """
     values = dict(fields)
     rows = await gateway.write(
@@ -50,11 +51,13 @@ async def move(
         lease_seconds=lease_seconds,
         expired=expired,
         delay=delay,
+        lost=lost,
     )
     return run_of(rows[0]) if rows else None
 
 
-# the first SET takes the lock; only then is the guard read. A run of an older graph has no attempt_started_at.
+# the first SET takes the lock; only then is the guard read. A run of an older graph has neither
+# attempt_started_at nor losses.
 _MOVE: LiteralString = (
     """
 MATCH (r:Run {uid: $uid})
@@ -87,7 +90,8 @@ FOREACH (_ IN CASE WHEN $to_state = 'LEASED' THEN [1] ELSE [] END |
 FOREACH (_ IN CASE WHEN $to_state = 'RUNNING' THEN [1] ELSE [] END |
   SET r.started_at = coalesce(r.started_at, datetime()), r.attempt_started_at = datetime())
 FOREACH (_ IN CASE WHEN $to_state = 'QUEUED' THEN [1] ELSE [] END |
-  SET r.attempt = r.attempt + 1, r.lease_token = null, r.lease_until = null, r.worker = null,
+  SET r.losses = coalesce(r.losses, r.attempt - 1) + CASE WHEN $lost THEN 1 ELSE 0 END,
+      r.attempt = r.attempt + 1, r.lease_token = null, r.lease_until = null, r.worker = null,
       r.rank = coalesce(r.rank, 0),
       r.not_before = datetime() + duration({milliseconds: toInteger(1000 * $delay)}))
 FOREACH (_ IN CASE WHEN $to_state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] THEN [1] ELSE [] END |

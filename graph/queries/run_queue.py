@@ -68,25 +68,20 @@ async def claim(
 async def reap(gateway: Gateway, *, max_attempts: int) -> int:
     """Return runs with an expired lease to the queue; how many were moved.
 
-    One whose cancellation was asked for is CANCELLED, one that used up its attempts is FAILED.
+    One whose cancellation was asked for is CANCELLED, one that was lost `max_attempts` times is FAILED.
     """
     moved = 0
     for expired in await gateway.read(_EXPIRED, limit=CANDIDATES):
         delay = 0.0
         if expired["cancel_requested"]:
             to, fields = "CANCELLED", {"message": "cancelled after its worker was lost"}
-        elif expired["attempt"] >= max_attempts:
-            to, fields = (
-                "FAILED",
-                {
-                    "error_code": "LEASE_EXPIRED",
-                    "error_message": f"the worker was lost in each of {expired['attempt']} attempts.",
-                },
-            )
+        elif expired["losses"] + 1 >= max_attempts:
+            message = f"expected a worker that outlasts the run, got {expired['losses'] + 1} attempts that were lost."
+            to, fields = "FAILED", {"error_code": "LEASE_EXPIRED", "error_message": message}
         else:
             to, fields = "QUEUED", {"message": "its worker was lost; waiting for the next"}
             # the lease that ran out was the first wait
-            delay = pause(expired["uid"], expired["attempt"] - 1)
+            delay = pause(expired["uid"], expired["losses"])
         row = await move(
             gateway,
             expired["uid"],
@@ -96,6 +91,7 @@ async def reap(gateway: Gateway, *, max_attempts: int) -> int:
             fields=fields,
             expired=True,
             delay=delay,
+            lost=True,
         )
         if row is not None:
             moved += 1
@@ -121,7 +117,7 @@ RETURN r.uid AS uid, r.rank AS rank ORDER BY r.rank, r.not_before LIMIT $limit
 
 _EXPIRED: LiteralString = """
 MATCH (r:Run) WHERE r.state IN ['LEASED', 'RUNNING'] AND r.lease_until < datetime()
-RETURN r.uid AS uid, r.state AS state, r.lease_token AS lease_token, r.attempt AS attempt,
-  r.cancel_requested AS cancel_requested
+RETURN r.uid AS uid, r.state AS state, r.lease_token AS lease_token, r.cancel_requested AS cancel_requested,
+  coalesce(r.losses, r.attempt - 1) AS losses
 ORDER BY r.lease_until LIMIT $limit
 """

@@ -58,6 +58,8 @@ class RunRow:
     parent: str | None
     # 1 for the first
     attempt: int
+    # how many of those before ended with the loss of the worker, a crash or an outage, and not by being handed back
+    losses: int
     # QUEUED: nobody claims it before
     not_before: datetime | None
     # the fence; None unless LEASED or RUNNING
@@ -129,6 +131,6 @@ RETURN r {.uid, .kind, .state, .capability, .config_json, .dedup_key, .rng_seed,
   .lease_until, .worker, .cancel_requested, .progress, .message, .seq, .device, .code_version, .time_limit,
   .energy_joules, .energy_source, .energy_measured, .energy_estimated, .created_at, .started_at, .finished_at,
   .error_code, .error_message, priority: coalesce(r.priority, 0), seconds: coalesce(r.seconds, 0.0),
-  unmetered: coalesce(r.unmetered, 0), offline: coalesce(r.offline, false),
+  losses: coalesce(r.losses, r.attempt - 1), unmetered: coalesce(r.unmetered, 0), offline: coalesce(r.offline, false),
   parent: head(COLLECT { MATCH (r)-[:PART_OF]->(parent:Run) RETURN parent.uid ORDER BY parent.uid LIMIT 1 })} AS run
 """

@@ -105,6 +105,7 @@ async def submit(
             "rng_seed": rng_seed,
             "code_version": code_version,
             "attempt": 1,
+            "losses": 0,
             "cancel_requested": False,
             "progress": 0.0,
             "message": "",
@@ -180,13 +181,22 @@ async def watch(gateway: Gateway, uids: Sequence[str]) -> list[RunRow]:
 
 
 async def transition(
-    gateway: Gateway, uid: str, from_: str, to: str, lease_token: str | None, *, delay: float = 0.0, **fields: Any
+    gateway: Gateway,
+    uid: str,
+    from_: str,
+    to: str,
+    lease_token: str | None,
+    *,
+    delay: float = 0.0,
+    lost: bool = False,
+    **fields: Any,
 ) -> RunRow | None:
     """Move a run from one state to the next; None where it is no longer in `from_` under this token.
 
     `fields` are what the new state comes with: message, error_code, energy_joules, … Entering QUEUED counts an
-    attempt, and nobody claims the run for `delay` seconds; entering QUEUED or a terminal state drops the lease;
-    FAILED and CANCELLED free the `dedup_key` and cancel what was part of the run.
+    attempt (and a loss where that was `lost`, not handed back), and nobody claims the run for `delay` seconds; entering
+    QUEUED or a terminal state drops the lease; FAILED and CANCELLED free the `dedup_key` and cancel what was part of
+    the run.
     Raises GraphError for a move that no run can make; LEASED is entered by `claim`, which makes the token.
     """
     possible = TRANSITIONS.get(from_, frozenset()) - {"LEASED"}
@@ -199,7 +209,7 @@ async def transition(
             "BAD_FIELD",
             f"expected fields out of {', '.join(sorted(OUTCOME_FIELDS))}, got {', '.join(sorted(unknown))}.",
         )
-    row = await move(gateway, uid, from_, to, lease_token, fields=fields, delay=delay)
+    row = await move(gateway, uid, from_, to, lease_token, fields=fields, delay=delay, lost=lost)
     if row is not None and to in {"FAILED", "CANCELLED"}:
         await run_family.cancel_children(gateway, uid)
     return row

@@ -20,6 +20,8 @@ from tests.resolvers.working import leased, worked
 
 pytestmark = pytest.mark.db
 
+CRASHED = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True)
+
 
 async def _submitted(services: Services) -> RunRow:
     return await runs.submit(
@@ -28,21 +30,24 @@ async def _submitted(services: Services) -> RunRow:
 
 
 @pytest.mark.parametrize(
-    ("done", "attempts", "state", "attempt"),
+    ("done", "lost", "state", "attempt"),
     [
-        (Done(uid="", state="SUCCEEDED", spent=Spent(2.5, 1.0, "estimated")), 1, "SUCCEEDED", 1),
-        (Done(uid="", state="CANCELLED"), 1, "CANCELLED", 1),
-        (Done(uid="", state="QUEUED"), 3, "QUEUED", 4),
-        (Done(uid="", state="FAILED", error_code="BAD", error_message="bad."), 1, "FAILED", 1),
-        (Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True), 1, "QUEUED", 2),
-        (Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True), 3, "FAILED", 3),
-        (Done(uid="", state="LOST"), 1, "RUNNING", 1),
+        (Done(uid="", state="SUCCEEDED", spent=Spent(2.5, 1.0, "estimated")), (), "SUCCEEDED", 1),
+        (Done(uid="", state="CANCELLED"), (), "CANCELLED", 1),
+        (Done(uid="", state="QUEUED"), (True, True), "QUEUED", 4),
+        (Done(uid="", state="FAILED", error_code="BAD", error_message="bad."), (), "FAILED", 1),
+        (CRASHED, (), "QUEUED", 2),
+        (CRASHED, (True, True), "FAILED", 3),
+        (CRASHED, (False, False, False), "QUEUED", 5),
+        (CRASHED, (False, True, False, True), "FAILED", 5),
+        (Done(uid="", state="LOST"), (), "RUNNING", 1),
     ],
 )
-async def test_how_a_run_ends(services: Services, done: Done, attempts: int, state: str, attempt: int) -> None:
+async def test_how_a_run_ends(services: Services, done: Done, lost: tuple[bool, ...], state: str, attempt: int) -> None:
+    """After attempts that were lost or handed back."""
     run = await leased(services, await _submitted(services))
-    for _ in range(attempts - 1):
-        await runs.transition(services.gateway, run.uid, "RUNNING", "QUEUED", run.lease_token)
+    for each in lost:
+        await runs.transition(services.gateway, run.uid, "RUNNING", "QUEUED", run.lease_token, lost=each)
         run = await leased(services, run)
     await Worker(services.gateway, services.settings, "batch")._finish(run, done)
     now = await runs.run(services.gateway, run.uid)

@@ -79,6 +79,33 @@ async def test_the_first_lost_worker_costs_no_wait_and_the_second_does(gateway: 
     assert 0.9 < waits[1] < 2.1
 
 
+async def test_what_was_handed_back_is_not_counted_among_the_losses(gateway: Gateway) -> None:
+    row = await started(gateway)
+    for _ in range(4):
+        await runs.transition(gateway, row.uid, "RUNNING", "QUEUED", row.lease_token)
+        row = await again(gateway)
+    assert (row.attempt, row.losses) == (5, 0)
+    for lost in (1, 2):
+        await gateway.write("MATCH (r:Run) SET r.lease_until = datetime() - duration('PT1S')")
+        await runs.reap(gateway, max_attempts=3)
+        row = await again(gateway)
+        assert (row.attempt, row.losses) == (5 + lost, lost)
+    await gateway.write("MATCH (r:Run) SET r.lease_until = datetime() - duration('PT1S')")
+    await runs.reap(gateway, max_attempts=3)
+    row = await runs.run(gateway, row.uid)
+    assert (row.state, row.error_code) == ("FAILED", "LEASE_EXPIRED")
+    assert row.error_message == "expected a worker that outlasts the run, got 3 attempts that were lost."
+
+
+async def again(gateway: Gateway) -> RunRow:
+    """The one run, in work once more without a wait."""
+    await gateway.write("MATCH (r:Run) SET r.not_before = datetime()")
+    (row,) = await runs.claim(gateway, capability="batch", worker="w", lease_seconds=60)
+    running = await runs.transition(gateway, row.uid, "LEASED", "RUNNING", row.lease_token)
+    assert running is not None
+    return running
+
+
 async def test_whoever_is_passed_over_goes_elsewhere_but_never_below_a_priority(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
