@@ -2,7 +2,8 @@
 
 A run that finds a child made before (by its dedup key) is a parent of it too. So a child is cancelled with its parent
 only where no other parent goes on; and since a parent's lock is taken both by who gives it a child and by who asks it
-to stop, no child comes after the children were cancelled.
+to stop, no child comes after the children were cancelled. Should that have ended with its process, each child that is
+worked learns from its next sign of life that nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -63,6 +64,15 @@ async def cancel_children(gateway: Gateway, uid: str) -> None:
         await cancel(gateway, row["uid"])
 
 
+# of run r: one of its parents has failed, was cancelled or is to stop, and none goes on
+NOBODY_WAITS: LiteralString = """
+  EXISTS {
+    MATCH (r)-[:PART_OF]->(gone:Run) WHERE gone.state IN ['FAILED', 'CANCELLED'] OR gone.cancel_requested
+  } AND NOT EXISTS {
+    MATCH (r)-[:PART_OF]->(other:Run)
+    WHERE NOT other.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] AND NOT other.cancel_requested
+  }"""
+
 _CHILDREN: LiteralString = "MATCH (r:Run)-[:PART_OF]->(:Run {uid: $uid})" + RUN_ROW + "ORDER BY r.uid LIMIT $limit"
 
 _PARENT: LiteralString = """
@@ -90,12 +100,12 @@ RETURN state
 """
 
 # one that another run goes on with stays
-_LEFT: LiteralString = """
-MATCH (parent:Run {uid: $uid}) WHERE parent.state IN ['FAILED', 'CANCELLED'] OR parent.cancel_requested
-MATCH (child:Run)-[:PART_OF]->(parent)
-WHERE NOT child.state IN $terminal AND NOT child.cancel_requested AND NOT EXISTS {
-  MATCH (child)-[:PART_OF]->(other:Run)
-  WHERE NOT other.state IN $terminal AND NOT other.cancel_requested
-}
-RETURN child.uid AS uid ORDER BY uid LIMIT $limit
+_LEFT: LiteralString = (
+    """
+MATCH (r:Run)-[:PART_OF]->(:Run {uid: $uid})
+WHERE NOT r.state IN $terminal AND NOT r.cancel_requested AND ("""
+    + NOBODY_WAITS
+    + """)
+RETURN r.uid AS uid ORDER BY uid LIMIT $limit
 """
+)

@@ -224,7 +224,7 @@ async def heartbeat(
     joules: float | None = None,
     source: str | None = None,
 ) -> Heartbeat | None:
-    """Renew the lease; None where it was lost.
+    """Renew the lease; None where it was lost. A run that was part of others is to stop once nobody waits for it.
 
     `joules`: what this attempt has spent so far, which is all that is known of it should its worker be lost.
     """
@@ -304,14 +304,19 @@ WITH r ORDER BY r.uid DESC LIMIT $limit
 
 _WATCH: LiteralString = "MATCH (r:Run) WHERE r.uid IN $uids" + RUN_ROW + "LIMIT $limit"
 
-_HEARTBEAT: LiteralString = """
+_HEARTBEAT: LiteralString = (
+    """
 MATCH (r:Run {uid: $uid})
 SET r.touched_at = datetime()
 WITH r WHERE r.lease_token = $lease_token AND r.state IN ['LEASED', 'RUNNING']
 SET r.lease_until = datetime() + duration({milliseconds: toInteger(1000 * $lease_seconds)}),
   r.attempt_joules = coalesce($joules, r.attempt_joules), r.attempt_source = coalesce($source, r.attempt_source)
-RETURN r.cancel_requested AS cancel_requested, r.lease_until AS lease_until, r.seq AS seq
+RETURN r.cancel_requested OR ("""
+    + run_family.NOBODY_WAITS
+    + """) AS cancel_requested,
+  r.lease_until AS lease_until, r.seq AS seq
 """
+)
 
 _REPORT: LiteralString = """
 MATCH (r:Run {uid: $uid})

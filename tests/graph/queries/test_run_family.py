@@ -8,7 +8,7 @@ import pytest
 
 from graph.errors import GraphError, NotFound
 from graph.gateway import Gateway
-from graph.queries import run_family, runs
+from graph.queries import run_family, run_moves, runs
 from tests.graph.queries.builders import started, submit
 
 pytestmark = pytest.mark.db
@@ -100,6 +100,25 @@ async def test_a_lost_parent_takes_its_children_along_when_it_has_failed(gateway
     assert await states(gateway, parent.uid, child.uid) == ["QUEUED", "QUEUED"]  # it goes on with the next worker
     await runs.request_cancel(gateway, parent.uid)
     assert await states(gateway, parent.uid, child.uid) == ["CANCELLED", "CANCELLED"]
+
+
+async def test_a_child_whose_parent_ended_with_its_process_is_told_to_stop(gateway: Gateway) -> None:
+    """Whoever wrote the parent's end was killed before it could cancel the children."""
+    failed, other = [await started(gateway) for _ in range(2)]
+    child = await started(gateway, parent=failed.uid, dedup_key="k")
+    stranger = await started(gateway)
+
+    async def to_stop(row: runs.RunRow) -> bool:
+        beat = await runs.heartbeat(gateway, row.uid, row.lease.token, 60.0)
+        assert beat is not None
+        return beat.cancel_requested
+
+    assert [await to_stop(child), await to_stop(stranger)] == [False, False]
+    await submit(gateway, parent=other.uid, dedup_key="k")
+    await run_moves.move(gateway, failed.uid, "RUNNING", "FAILED", failed.lease_token, fields={})
+    assert not await to_stop(child)
+    await run_moves.move(gateway, other.uid, "RUNNING", "SUCCEEDED", other.lease_token, fields={})
+    assert [await to_stop(child), await to_stop(stranger)] == [True, False]
 
 
 async def test_a_child_that_another_parent_needs_goes_on_until_the_last_is_cancelled(gateway: Gateway) -> None:
