@@ -63,6 +63,10 @@ class Run(AsyncStructuredNode):
     finished_at = DateTimeNeo4jFormatProperty()
     error_code = StringProperty()
     error_message = StringProperty()
+    # when and why it was refused a certificate
+    refused_at = DateTimeNeo4jFormatProperty()
+    refused_code = StringProperty()
+    refused_message = StringProperty()
     # happened without this graph and was imported; sha256 of the bundle's account
     offline = BooleanProperty()
     bundle_sha256 = StringProperty()

@@ -84,8 +84,13 @@ async def of_run(gateway: Gateway, run: str) -> CertificateRow | None:
 
 
 async def due(gateway: Gateway, *, limit: int = 100) -> list[str]:
-    """Experiments that have succeeded, were found worth a certificate when they retired, and have none yet."""
+    """Experiments that have succeeded and were found worth a certificate when they retired, undecided as yet."""
     return [row["uid"] for row in await gateway.read(_DUE, limit=limit)]
+
+
+async def refuse(gateway: Gateway, run: str, code: str, message: str) -> None:
+    """Write on a run why it gets no certificate: it is not `due` any more."""
+    await gateway.write(_REFUSE, run=run, code=code, message=message)
 
 
 async def chain(gateway: Gateway, *, after: int = 0, limit: int = 100) -> list[CertificateRow]:
@@ -131,10 +136,15 @@ _OF_RUN: LiteralString = "MATCH (c:Certificate {run: $run})" + _CERTIFICATE_ROW 
 
 _DUE: LiteralString = """
 MATCH (r:Run {kind: 'ace', state: 'SUCCEEDED'}) USING INDEX SEEK r:Run(kind, state, finished_at)
-WHERE r.finished_at IS NOT NULL
+WHERE r.finished_at IS NOT NULL AND r.refused_at IS NULL
 MATCH (s:Stage) WHERE s.run = r.uid AND s.round >= 1 AND s.position = 8
   AND s.outputs_json CONTAINS '"due":true' AND NOT EXISTS { (r)-[:CERTIFIED_BY]->(:Certificate) }
 RETURN r.uid AS uid ORDER BY uid LIMIT $limit
+"""
+
+_REFUSE: LiteralString = """
+MATCH (r:Run {uid: $run})
+SET r.refused_at = datetime(), r.refused_code = $code, r.refused_message = $message
 """
 
 _CHAIN: LiteralString = (
