@@ -7,7 +7,7 @@ signs again, behind that one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,7 @@ from resolvers.certificates.statement import (
     Work,
     missing,
     refusal,
+    written,
 )
 from resolvers.energy.budget import parse
 from resolvers.energy.spent import knowledge
@@ -67,7 +68,7 @@ async def issue(gateway: Gateway, uid: str, key: Ed25519PrivateKey) -> tuple[Sig
             return stored(there), False
         known = await provenance(gateway, uid)
         end = await certificates.head(gateway)
-        statement = drafted(known, end, key)
+        statement = drafted(known, end, public_key(key))
         refused = refusal(statement)
         if refused is not None:
             raise refused
@@ -79,8 +80,11 @@ async def issue(gateway: Gateway, uid: str, key: Ed25519PrivateKey) -> tuple[Sig
     )
 
 
-def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
-    """What would be said of a run behind `end`. Raises Refused where its accounting is not there."""
+def drafted(known: Provenance, end: Head, key: str) -> Statement:
+    """What would be said of a run behind `end` and signed by the owner of this public `key`.
+
+    Raises Refused where its accounting is not there.
+    """
     run = known.run
     if known.cut:
         raise GraphError(
@@ -113,7 +117,7 @@ def drafted(known: Provenance, end: Head, key: Ed25519PrivateKey) -> Statement:
         number=end.number + 1,
         previous_digest=end.digest,
         issued_at=_time(end.now),
-        public_key=public_key(key),
+        public_key=key,
         run=work,
         inputs=_cited(known.inputs),
         outputs=_cited(known.outputs),
@@ -215,13 +219,40 @@ async def _errors(gateway: Gateway, row: CertificateRow, before: CertificateRow 
                 "CHANGED_SINCE",
                 f"expected the {what} of run {row.run} as certified, got a difference in {cited.label} {cited.uid}.",
             )
-    account, (joules, source) = signed.statement.accounting, spent_by(known)
-    if (account.energy_joules, account.energy_source) != (joules, source):
+    for name, certified, found in _changes(signed.statement, known):
         yield Invalid(
-            "CHANGED_SINCE",
-            f"expected {account.energy_joules:g} J ({account.energy_source}) on run {row.run}, "
-            f"got {joules} J ({source}).",
+            "CHANGED_SINCE", f"expected {name} {certified} of run {row.run} as certified, got {found} in the graph."
         )
+
+
+def _changes(said: Statement, known: Provenance) -> Iterator[tuple[str, Any, Any]]:
+    """What would be said otherwise today: (field, as certified, as it is now)."""
+    end = Head(said.number - 1, said.previous_digest, datetime.fromisoformat(said.issued_at))
+    try:
+        now = drafted(known, end, said.public_key)
+    except GraphError as error:
+        yield "an account", "that is whole", str(error)
+        return
+    for part in ("run", "laws", "accounting", "hypotheses", "stages", "votes"):
+        before, after = (dict(_leaves(written(one)[part], part)) for one in (said, now))
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                yield name, before.get(name), after.get(name)
+    # an output may have got numbers since (its truth came in), and a model a better checkpoint: what was said holds
+    things = {thing.uid: thing.properties for thing in known.outputs if thing.role != OUTCOME}
+    for metric in said.metrics:
+        value = things.get(metric.of, {}).get(metric.name)
+        if value != metric.value:
+            yield f"{metric.name} of {metric.of}", metric.value, value
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of a JSON value, each with the way to it: run.rng_seed, votes.0.agrees."""
+    if not isinstance(value, Mapping | list):
+        yield name, value
+        return
+    for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+        yield from _leaves(inner, f"{name}.{key}")
 
 
 def _finding(row: CertificateRow, error: GraphError) -> Finding:

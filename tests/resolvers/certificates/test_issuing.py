@@ -230,6 +230,46 @@ async def test_spent_energy_cannot_be_changed_afterwards(gateway: Gateway) -> No
     assert [each.code for each in await found(gateway)] == ["CHANGED_SINCE"]
 
 
+FACTS: dict[str, tuple[str, str, Any]] = {
+    "run.config_sha256": ("(x:Run {kind: 'training'})", "config_json", '{"steps":1}'),
+    "run.rng_seed": ("(x:Run {kind: 'training'})", "rng_seed", 99),
+    "run.code_version": ("(x:Run {kind: 'training'})", "code_version", "another"),
+    "run.device": ("(x:Run {kind: 'training'})", "device", "another"),
+    "run.offline": ("(x:Run {kind: 'training'})", "offline", True),
+    "val_fidelity of": ("(x:Checkpoint)", "val_fidelity", 0.99),
+    "laws.violations": ("(x:Prediction)", "violation_count", 3),
+    "fidelity of": ("(x:Prediction)", "fidelity", 0.99),
+    "an account": ("(x:Run {kind: 'prediction'})", "energy_joules", None),
+}
+
+
+async def test_each_fact_of_a_certificate_is_held_against_the_graph(gateway: Gateway) -> None:
+    run, _, _ = await trained(gateway)
+    lease = (await builders.started(gateway, kind="prediction")).lease
+    await gateway.write(
+        "MATCH (r:Run {uid: $run}) "
+        "CREATE (:Prediction {uid: 'p', violation_count: 0, fidelity: 0.5})-[:WAS_GENERATED_BY]->(r)",
+        run=lease.run,
+    )
+    for uid in (run, await ended(gateway, lease, **SPENT)):
+        await issue(gateway, uid, KEY)
+    for name, (where, field, value) in FACTS.items():
+        swap: Any = f"MATCH {where} WITH x, x.{field} AS was SET x.{field} = $value RETURN was"
+        (row,) = await gateway.write(swap, value=value)
+        (finding,) = await found(gateway)
+        assert finding.code == "CHANGED_SINCE", name
+        assert finding.message.startswith(f"expected {name}")
+        await gateway.write(swap, value=row["was"])
+    assert await found(gateway) == []
+
+
+async def test_numbers_that_came_later_contradict_nothing(gateway: Gateway) -> None:
+    run, _, _ = await trained(gateway)
+    await issue(gateway, run, KEY)
+    await gateway.write("MATCH (m:Model) SET m.best_checkpoint = 'a later one'")
+    assert await found(gateway) == []
+
+
 async def test_its_nodes_are_those_that_the_models_declare(gateway: Gateway) -> None:
     from graph import models
 
