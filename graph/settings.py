@@ -47,6 +47,18 @@ class Settings(BaseSettings):
     port: int = 8000
     api_processes: int = 1
 
+    # Dask: a scheduler (tcp:// or tls://) that works the independent tasks of runs that ask for it; None: workers of
+    # our own, made by each such run. The files are of tls://
+    scheduler: str | None = None
+    scheduler_ca: Path | None = None
+    scheduler_certificate: Path | None = None
+    scheduler_key: Path | None = None
+
+    # a language model, by litellm's name for it, that may read what the grammar of claims does not; None: nobody is
+    # asked. Its provider's key is litellm's affair
+    llm_model: str | None = None
+    llm_timeout: float = 30.0
+
     # what our processes log on stderr
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -20,7 +20,7 @@ from graph.queries.runs import RunRow
 from graph.settings import Settings
 from nvp.errors import FieldError
 from resolvers.energy.meter import Meter, device, meter
-from resolvers.energy.spent import share
+from resolvers.energy.spent import Spent, share, total
 from resolvers.lifeline import die_with_parent
 from resolvers.logs import log_to_stderr
 from resolvers.pipe import Done, Execute, Hello, Message, Ready, Spending, Stop, receive, send
@@ -105,13 +105,18 @@ class Child:
             # what arrives together is worked together, and shares what that takes
             spent = share(running.spent, len(together))
             for uid, error in errors.items():
-                await self._say(replace(_done(uid, error), spent=spent))
+                done = _done(uid, error, " + ".join(sorted(self._tasks[uid].devices)) or device())
+                await self._say(replace(done, spent=self._spent(running, uid, len(together))))
 
     async def _tell(self, running: Meter, uids: Sequence[str], seconds: float) -> None:
         """Say every so often what was spent: should this process be killed, that much is known."""
         while True:
             await asyncio.sleep(seconds)
-            await self._say(Spending(by=dict.fromkeys(uids, share(running.spent, len(uids)))))
+            await self._say(Spending(by={uid: self._spent(running, uid, len(uids)) for uid in uids}))
+
+    def _spent(self, running: Meter, uid: str, among: int) -> Spent:
+        """A run's part of what is spent here, and what others spent for it."""
+        return total([share(running.spent, among), *self._tasks[uid].elsewhere])
 
     async def _say(self, message: Message) -> None:
         await send(self._writer, message)
@@ -141,8 +146,7 @@ async def _error(work: Awaitable[None]) -> Exception | None:
     return None
 
 
-def _done(uid: str, error: Exception | None) -> Done:
-    name = device()
+def _done(uid: str, error: Exception | None, name: str | None) -> Done:
     match error:
         case None:
             return Done(uid=uid, state="SUCCEEDED", device=name)

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from graph.gateway import Gateway
 from graph.queries import runs
 from graph.queries.leases import Lease, LeaseLost
+from resolvers.energy.spent import Spent
 
 __all__ = ["Cancelled", "LeaseLost", "Task"]
 
@@ -34,6 +35,9 @@ class Task:
 
     def __init__(self, gateway: Gateway, run: runs.RunRow, *, thread: ThreadPoolExecutor | None = None) -> None:
         self.lease: Lease = run.lease
+        # of what others did for this run: on which devices, and what they spent there
+        self.devices: set[str] = set()
+        self.elsewhere: list[Spent] = []
         self._gateway = gateway
         self._thread = thread
         self._reported = 0.0
@@ -70,6 +74,13 @@ class Task:
         """Raise `Cancelled` or `LeaseLost` if the run is to stop; costs nothing."""
         if self._stop is not None:
             raise self._stop(self.lease.run)
+
+    def note(self, device: str | None, spent: Spent | None) -> None:
+        """Take into the account what a process that is not ours did; `spent` None: it is counted already."""
+        if device is not None:
+            self.devices.add(device)
+        if spent is not None:
+            self.elsewhere.append(spent)
 
     def cancel(self) -> None:
         """Make the next `check` raise `Cancelled`."""

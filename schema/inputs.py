@@ -15,6 +15,13 @@ CLIENT_KEY: Any = strawberry.field(
     default=None, description="Stands for this request: sent again, it is answered with the same run."
 )
 
+PARALLEL: Any = strawberry.field(
+    default=None, description="So many pieces at once, on Dask. Null: one after the other, in the worker itself."
+)
+RESOURCES: Any = strawberry.field(
+    default=None, description='What a Dask worker must have for a piece, by name, such as {"GPU": 1}.'
+)
+
 
 @strawberry.enum(description="How large a predictor is; ridge is the linear one.")
 class ModelSize(Enum):
@@ -97,6 +104,8 @@ class EvaluateInput:
     forcing: Forcing | None = strawberry.field(default=None, description="Null: both, where they could differ.")
     rollouts: int = strawberry.field(default=64, description="Starts that are rolled out at most.")
     drift: int = strawberry.field(default=100, description="Steps rolled out beyond the last frames; 0 for none.")
+    parallel: int | None = PARALLEL
+    resources: JSON | None = RESOURCES
     force: bool = False
     client_key: str | None = CLIENT_KEY
 
@@ -119,6 +128,8 @@ class GenerateInput:
     settings: JSON | None = strawberry.field(
         default=None, description="What differs from the defaults (scale, steps, dt, …)."
     )
+    parallel: int | None = PARALLEL
+    resources: JSON | None = RESOURCES
     force: bool = False
     client_key: str | None = CLIENT_KEY
 

@@ -25,28 +25,40 @@ STARTS, _CELLS = 4, 4 * 64 * 64
 
 def rollout_drift(forecaster: Forecaster, series: Sequence[Series], *, steps: int) -> Drift | None:
     """Roll out from the last frame of a few series; None for signed fields and where Q acts but is not known."""
-    usable = [one for one in series if len(one) >= forecaster.history]
-    if not usable or steps < 1 or domain(usable[0].domain).signed:
-        return None
-    most = max(1, min(STARTS, _CELLS // (usable[0].energy.shape[1] * usable[0].energy.shape[2])))
-    chosen = [usable[k] for k in np.unique(np.linspace(0, len(usable) - 1, min(most, len(usable))).round().astype(int))]
-    parts = [part for one in chosen if (part := _roll_out(forecaster, one, steps)) is not None]
+    numbers = chosen(forecaster.history, series) if steps > 0 else []
+    return worst([roll_out(forecaster, series[number], steps) for number in numbers])
+
+
+def chosen(history: int, series: Sequence[Series]) -> list[int]:
+    """Numbers of the series from whose last frame is rolled out; none of a signed field."""
+    usable = [number for number, one in enumerate(series) if len(one) >= history]
+    if not usable or domain(series[usable[0]].domain).signed:
+        return []
+    cells = series[usable[0]].energy.shape[1] * series[usable[0]].energy.shape[2]
+    most = max(1, min(STARTS, _CELLS // cells))
+    return [usable[k] for k in np.unique(np.linspace(0, len(usable) - 1, min(most, len(usable))).round().astype(int))]
+
+
+def worst(drifts: Sequence[Drift | None]) -> Drift | None:
+    """The worst of several rollouts of as many steps; None where none says anything."""
+    parts = [part for part in drifts if part is not None]
     if not parts:
         return None
     # NaN is the worst of all and must not be lost
-    worst = np.max([(part.total, part.gain, -part.least, part.largest, part.entropy_falls) for part in parts], axis=0)
+    found = np.max([(part.total, part.gain, -part.least, part.largest, part.entropy_falls) for part in parts], axis=0)
     return Drift(
-        steps=steps,
+        steps=parts[0].steps,
         starts=len(parts),
-        total=float(worst[0]),
-        gain=float(worst[1]),
-        least=float(-worst[2]),
-        largest=float(worst[3]),
+        total=float(found[0]),
+        gain=float(found[1]),
+        least=float(-found[2]),
+        largest=float(found[3]),
         entropy_falls=float(np.mean([part.entropy_falls for part in parts])),
     )
 
 
-def _roll_out(forecaster: Forecaster, series: Series, steps: int) -> Drift | None:
+def roll_out(forecaster: Forecaster, series: Series, steps: int) -> Drift | None:
+    """One rollout beyond the last frame; None where Q acts but is not known."""
     spec, at = domain(series.domain), np.array([len(series) - 1])
     source = told(forecaster, series, at, spec=spec, steps=steps, forcing="frozen")
     if source is None:

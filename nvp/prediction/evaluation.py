@@ -3,32 +3,30 @@
 The headline is the fidelity at lead 1 (`nvp.thermo.scores`) over all starts; every baseline is scored on the very same
 pairs. A rollout of several leads begins at the starts whose last lead is known, all leads from the same starts and
 against the field of time t, so that persistence is 0 at every lead; a longer horizon leaves the headline as it is.
-Pairs go by in chunks: what stays are a few numbers for each.
+Pairs go by in pieces that do not know of each other: `plan`, then each piece, in any order, then `Totals` in theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from nvp.atlas.series import IRREDUCIBLE, Series
-from nvp.dynamics.domain import domain
+from nvp.atlas.series import Series
 from nvp.errors import FieldError
-from nvp.prediction.accounts import own_residual, told
-from nvp.prediction.baselines import Persistence, rivals_for
-from nvp.prediction.drift import rollout_drift
-from nvp.prediction.forecaster import Forcing, Forecast, Forecaster, Window, continuation, truth, windows
-from nvp.prediction.measures import Seen
-from nvp.prediction.report import Evaluation
+from nvp.prediction.baselines import rivals_for
+from nvp.prediction.drift import chosen, worst
+from nvp.prediction.forecaster import Forcing, Forecaster
+from nvp.prediction.pieces import Beyond, Counts, Judge, Piece, score
+from nvp.prediction.report import Drift, Evaluation
 from nvp.prediction.spans import spans_of
-from nvp.prediction.tally import MODEL, Climatology, Tally
+from nvp.prediction.tally import Climatology
 from nvp.prediction.windows import WELL_WINDOWS
-from nvp.thermo.bootstrap import blocks_of_series
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "Plan", "Totals", "evaluate", "plan"]
 
 # starts that are predicted together, and predicted cells of all their leads
 _CHUNK, _CELLS = 32, 1 << 22
@@ -36,8 +34,52 @@ _CHUNK, _CELLS = 32, 1 << 22
 ROLLOUTS = 64
 
 
-def evaluate(
-    forecaster: Forecaster,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What there is to score, piece by piece, and how it becomes an evaluation."""
+
+    judge: Judge
+    pieces: tuple[Piece | Beyond, ...]
+    horizon: int
+    spans: tuple[tuple[int, int], ...]
+    bootstrap_key: int
+
+
+class Totals:
+    """What the pieces of a plan come to: `add` each result in the order of the pieces."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._counts = Counts()
+        self._drifts: list[Drift | None] = []
+
+    def add(self, found: Counts | Drift | None) -> None:
+        """The next piece's."""
+        if isinstance(found, Counts):
+            self._counts.extend(found)
+        else:
+            self._drifts.append(found)
+
+    def result(self) -> Evaluation:
+        """The evaluation, once all were added."""
+        pairs, rolled, horizon = self._counts.pairs, self._counts.rollouts, self._plan.horizon
+        forcings, key = self._plan.judge.forcings, self._plan.bootstrap_key
+        first = pairs.lead(1, forcings[0], key=key)
+        return Evaluation(
+            headline=first,
+            rollout=(first,)
+            if horizon == 1
+            else tuple(rolled.lead(lead, kind, key=key) for kind in forcings for lead in range(1, horizon + 1)),
+            # leads 2 … are of starts that have them; where there is one lead it is the headline's
+            spans=spans_of(pairs if horizon == 1 else rolled, forcings, horizon, self._plan.spans),
+            drift=worst(self._drifts),
+            pairs=pairs.pairs(forcings[0]),
+            per_seed=(first.fidelity.pooled,),
+        )
+
+
+def plan(
+    history: int,
     series: Sequence[Series],
     *,
     fit: Sequence[Series] = (),
@@ -51,50 +93,45 @@ def evaluate(
     rollouts: int = ROLLOUTS,
     drift: int = 0,
     bootstrap_key: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Score `forecaster` on every `stride`-th start of each of `series`, or on `starts` (positions in each).
+) -> Plan:
+    """The pieces of an evaluation, by a forecaster that wants so much `history`.
 
-    `fit` and `validation` are what ridge regression may learn from: the series that the forecaster was trained on and
-    chosen by; of `fit` is the climatology, too. `rivals` (of `rivals_for`) spares fitting again. `horizon` leads are
-    rolled out from at most `rollouts` starts under `forcing` (None: both kinds, where a series has context that could
-    differ), `spans` are windows over which they are averaged. `drift` steps are rolled out beyond the last frames.
-    `progress(done, starts)` may raise to stop. All series are of one domain.
+    Scored is every `stride`-th start of each of `series`, or `starts` (positions in each). `fit` and `validation` are
+    what ridge regression may learn from: the series that the forecaster was trained on and chosen by; of `fit` is the
+    climatology, too. `rivals` (of `rivals_for`) spares fitting again. `horizon` leads are rolled out from at most
+    `rollouts` starts under `forcing` (None: both kinds, where a series has context that could differ), `spans` are
+    windows over which they are averaged. `drift` steps are rolled out beyond the last frames. All series are of one
+    domain.
 
     Raises `FieldError` where no start has the history and the leads that it needs.
     """
-    chosen = rivals_for(series, fit, validation) if rivals is None else dict(rivals)
-    history = max(forecaster.history, *(rival.history for rival in chosen.values()))
-    near, far = _places(series, history=history, horizon=horizon, stride=stride, starts=starts, rollouts=rollouts)
+    beside = rivals_for(series, fit, validation) if rivals is None else dict(rivals)
+    longest = max(history, *(rival.history for rival in beside.values()))
+    near, far = _places(series, history=longest, horizon=horizon, stride=stride, starts=starts, rollouts=rollouts)
     varied = horizon > 1 and any(one.context for one in series)
-    forcings: tuple[Forcing, ...] = (forcing,) if forcing else ("frozen", "recorded") if varied else ("frozen",)
-    judge = _Judge(
-        forecaster=forecaster,
-        rivals=chosen,
-        forcings=forcings,
-        history=history,
+    judge = Judge(
+        rivals=beside,
+        forcings=(forcing,) if forcing else ("frozen", "recorded") if varied else ("frozen",),
+        history=longest,
         climatology=_climatology(fit, series),
-        pairs=(pairs := Tally()),
-        # leads 2 … of starts that have them; where there is one lead it is the same tally
-        rollouts=(rolled := Tally() if horizon > 1 else pairs),
+        of=len(series),
     )
-    done, total = 0, sum(map(len, (*near, *far)))
-    for number, one in enumerate(series):
-        for at, steps in _chunks(one, near[number], far[number], horizon):
-            judge.score(one, number, at, steps=steps, of=len(series))
-            done += len(at)
-            if progress is not None:
-                progress(done, total)
-    return Evaluation(
-        headline=(first := pairs.lead(1, forcings[0], key=bootstrap_key)),
-        rollout=(first,)
-        if horizon == 1
-        else tuple(rolled.lead(lead, kind, key=bootstrap_key) for kind in forcings for lead in range(1, horizon + 1)),
-        spans=spans_of(rolled, forcings, horizon, spans),
-        drift=rollout_drift(forecaster, series, steps=drift) if drift else None,
-        pairs=pairs.pairs(forcings[0]),
-        per_seed=(first.fidelity.pooled,),
-    )
+    pieces: list[Piece | Beyond] = [
+        Piece(series=number, starts=at, steps=steps)
+        for number, one in enumerate(series)
+        for at, steps in _chunks(one, near[number], far[number], horizon)
+    ]
+    pieces += [Beyond(series=number, steps=drift) for number in chosen(history, series)] if drift else []
+    return Plan(judge=judge, pieces=tuple(pieces), horizon=horizon, spans=tuple(spans), bootstrap_key=bootstrap_key)
+
+
+def evaluate(forecaster: Forecaster, series: Sequence[Series], **options: Any) -> Evaluation:
+    """Score `forecaster` on `series`, one piece after the other; options and errors are those of `plan`."""
+    planned = plan(forecaster.history, series, **options)
+    totals = Totals(planned)
+    for piece in planned.pieces:
+        totals.add(score(planned.judge, forecaster, series[piece.series], piece))
+    return totals.result()
 
 
 def _places(
@@ -147,73 +184,3 @@ def _climatology(fit: Sequence[Series], series: Sequence[Series]) -> Climatology
     mean = sum(one.energy.sum(axis=0, dtype=np.float64) for one in fit) / frames
     variance = sum(((one.energy - mean) ** 2).sum(axis=0) for one in fit) / (frames - 1)
     return (np.asarray(mean), np.log(variance)) if np.min(variance) > 0 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judge:
-    """Who is scored, beside whom, and where it is written down."""
-
-    forecaster: Forecaster
-    rivals: Mapping[str, Forecaster]
-    forcings: tuple[Forcing, ...]
-    history: int
-    climatology: Climatology | None
-    pairs: Tally
-    rollouts: Tally
-
-    def score(self, series: Series, number: int, at: Int[np.ndarray, "n"], *, steps: int, of: int) -> None:
-        """Predict from each start and compare: lead 1 for the headline, all leads where there are several."""
-        window = windows(series, history=self.history, starts=at, steps=steps)
-        seen, origin, spec = truth(series, starts=at, steps=steps), window.history[:, -1], domain(series.domain)
-        leads = [Seen(seen[:, step], origin, spec) for step in range(steps)]
-        blocks = blocks_of_series(series=number, of=of, length=len(series), starts=at, valid_time=series.valid_time)
-        tallies = [self.pairs] if steps == 1 else [self.pairs, self.rollouts]
-        for tally in tallies:
-            tally.place(series=number, starts=at, blocks=blocks)
-        for kind in self.forcings if steps > 1 else self.forcings[:1]:
-            made = _forecast(self.forecaster, window, steps, kind)
-            books = told(self.forecaster, series, at, spec=spec, steps=steps, forcing=kind)
-            for step, one in enumerate(leads):
-                for tally in self._of(step, kind, tallies):
-                    who = (MODEL, step + 1, kind)
-                    tally.measure(who, made.mean[:, step], one)
-                    tally.laws(
-                        who,
-                        spec,
-                        predicted=(origin if step == 0 else made.mean[:, step - 1], made.mean[:, step]),
-                        true=(origin if step == 0 else seen[:, step - 1], seen[:, step]),
-                        source=None if books is None else books[:, step],
-                        outflow=made.outflow[:, step].astype(np.float64),
-                        residual=own_residual(series, at + step, spec),
-                    )
-                    tally.claims(
-                        who,
-                        mean=made.mean[:, step],
-                        log_var=made.log_var[:, step],
-                        truth=one.truth,
-                        members=None if made.members is None else np.moveaxis(made.members[:, :, step], 1, 0),
-                        climatology=self.climatology,
-                        # one interval, of the headline, is enough: each block keeps its own sums
-                        blocks=blocks if tally is self.pairs else np.zeros_like(blocks),
-                    )
-            self._compare(series, window, leads, kind, tallies)
-
-    def _compare(self, series: Series, window: Window, leads: list[Seen], kind: Forcing, tallies: list[Tally]) -> None:
-        """The baselines on the same leads."""
-        for name, rival in self.rivals.items():
-            made = _forecast(rival, window, len(leads), kind)
-            for step, one in enumerate(leads):
-                for tally in self._of(step, kind, tallies):
-                    who = (name, step + 1, kind)
-                    (tally.measure if isinstance(rival, Persistence) else tally.compare)(who, made.mean[:, step], one)
-        if IRREDUCIBLE in series.parameters:
-            for tally in self._of(0, kind, tallies):
-                tally.bound(series.parameters[IRREDUCIBLE], leads[0], kind)
-
-    def _of(self, step: int, kind: Forcing, tallies: list[Tally]) -> list[Tally]:
-        """Where a lead is written down: the headline takes lead 1 under the first forcing only."""
-        return [tally for tally in tallies if tally is not self.pairs or (step == 0 and kind == self.forcings[0])]
-
-
-def _forecast(forecaster: Forecaster, window: Window, steps: int, forcing: Forcing) -> Forecast:
-    return forecaster.forecast(continuation(window, history=forecaster.history), steps, forcing)

@@ -36,7 +36,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._errors: dict[Who, list[PairErrors]] = defaultdict(list)
-        self._measured: dict[Who, dict[str, list[Shaped[np.ndarray, "n"]]]] = defaultdict(lambda: defaultdict(list))
+        self._measured: dict[Who, dict[str, list[Shaped[np.ndarray, "n"]]]] = defaultdict(dict)
         self._places: dict[str, list[Int[np.ndarray, "n"]]] = defaultdict(list)
         self._claims: dict[Who, CalibrationTally] = {}
 
@@ -116,7 +116,19 @@ class Tally:
         """Keep one value per pair, by name."""
         kept = self._measured[who]
         for name, each in values.items():
-            kept[name].append(each)
+            kept.setdefault(name, []).append(each)
+
+    def extend(self, other: Tally) -> None:
+        """What was measured of the starts that come next, by another tally."""
+        for who, errors in other._errors.items():
+            self._errors[who] += errors
+        for who, measured in other._measured.items():
+            for name, parts in measured.items():
+                self._measured[who].setdefault(name, []).extend(parts)
+        for name, places in other._places.items():
+            self._places[name] += places
+        for who, claims in other._claims.items():
+            self._claims.setdefault(who, CalibrationTally()).extend(claims)
 
     @property
     def size(self) -> int:

@@ -191,6 +191,12 @@ class CalibrationTally:
         at = np.unique(np.linspace(0, truth.size - 1, min(_SAMPLE, truth.size)).astype(int))
         self._sample.append((log_var.reshape(-1)[at], np.abs(mean - truth).reshape(-1)[at]))
 
+    def extend(self, other: CalibrationTally) -> None:
+        """The cells of another tally, as if they had been added here after those that were."""
+        for block, sums in other._blocks.items():
+            self._blocks[block] = _Sums.of([self._blocks[block], sums]) if block in self._blocks else sums
+        self._sample += other._sample
+
     def result(self, *, key: int = 0) -> Calibration:
         """All that was counted; `key` draws the bootstrap."""
         blocks = list(self._blocks.values())
@@ -278,6 +284,16 @@ class _Sums:
             total.plain_members += one.plain_members
             total.ranks = one.ranks + (total.ranks if total.ranks.size else 0) if one.ranks.size else total.ranks
         return total
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Most bins are empty: those need not travel."""
+        at = np.flatnonzero(self.bins.any(axis=0))
+        return {**vars(self), "bins": (self.bins.shape, at, self.bins[:, at])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shape, at, values = state["bins"]
+        vars(self).update(state, bins=np.zeros(shape))
+        self.bins[:, at] = values
 
     def of_members(self) -> MemberCalibration | None:
         if not self.plain_members[3]:

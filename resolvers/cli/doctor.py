@@ -76,6 +76,7 @@ def _check_all(settings: Settings) -> list[Check]:
         *checks,
         _attempt("web jars", lambda: check_web_jars(settings)),
         _attempt("server", lambda: asyncio.run(check_server(settings))),
+        _attempt("scheduler", lambda: asyncio.run(check_scheduler(settings))),
         _attempt("store", lambda: check_store(settings)),
         _attempt("disk", lambda: check_disk(settings)),
     ]
@@ -135,6 +136,18 @@ async def check_server(settings: Settings) -> str:
         )
         await runner.require_current(gateway)
         return f"{gateway.uri}, Neo4j {kernel[0]['version']} {kernel[0]['edition']}, migrations current"
+
+
+async def check_scheduler(settings: Settings) -> str:
+    """The Dask scheduler that is set, and who works for it."""
+    if settings.scheduler is None:
+        return "none; a run that asks for parallel tasks starts workers of its own"
+    from resolvers.parallel.cluster import connected, workers_of  # Dask
+
+    async with connected(settings) as client:
+        found = await workers_of(client)
+    has = sorted({f"{name} {amount:g}" for resources in found.values() for name, amount in resources.items()})
+    return f"{settings.scheduler}, {len(found)} workers" + (f" with {', '.join(has)}" if has else "")
 
 
 def check_store(settings: Settings) -> str:

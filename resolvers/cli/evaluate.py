@@ -16,6 +16,7 @@ from graph.queries.splits import SplitRow
 from resolvers.cli.evaluation_report import report
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, console, emit, run
+from resolvers.cli.parallel import ParallelOption, ResourceOption, resources_of
 from resolvers.services.context import Services
 from resolvers.services.leave_out import submit_leave_out
 from resolvers.services.submission import MAX_STEPS, EvaluationRequest, TrainingRequest, submit_evaluation
@@ -79,6 +80,8 @@ def command(
         float | None, typer.Option(min=1, help="With --leave-out: budget of the training, compilation included.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="With --leave-out: root of everything random.")] = 0,
+    parallel: ParallelOption = None,
+    resource: ResourceOption = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
@@ -86,6 +89,8 @@ def command(
     """Score checkpoints beside the baselines; over several checkpoints the scores are averaged.
 
     Example: fieldgraph evaluate 9c1e… --horizon 12 --json
+
+    Example: fieldgraph evaluate 9c1e… --horizon 40 --parallel 4 --resource GPU=1
 
     Example: fieldgraph evaluate --leave-out plasma_physics --seconds 120
     """
@@ -105,6 +110,8 @@ def command(
         forcing=forcing.value if forcing else None,
         rollouts=rollouts,
         drift=drift,
+        parallel=parallel,
+        resources=resources_of(resource),
         force=force,
     )
     if leave_out is None:

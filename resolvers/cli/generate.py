@@ -17,6 +17,7 @@ from nvp.errors import FieldError
 from resolvers.benches.machine import machine
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, console, emit, fail, run
+from resolvers.cli.parallel import ParallelOption, ResourceOption, resources_of
 from resolvers.services.recipes import configuration, frames_present, plan
 from resolvers.services.samples import ensure_samples
 from resolvers.services.submission import GenerationRequest, submit_generation
@@ -71,6 +72,8 @@ def command(
     planned: Annotated[
         bool, typer.Option("--plan", help="Say what would be made; compute nothing, write nothing.")
     ] = False,
+    parallel: ParallelOption = None,
+    resource: ResourceOption = None,
     force: Annotated[bool, typer.Option("--force", help="A new run, even if it was done before.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
@@ -81,11 +84,15 @@ def command(
     linear extrapolation <= 0.5): exit code 1 where a domain misses one.
 
     Example: fieldgraph generate --kind pde --all --sequences 5 --steps 50 --scale 64 --dry-run --json
+
+    Example: fieldgraph generate --domain plasma_physics --sequences 40 --parallel 8
     """
+    no_run = {"--out": out, "--fill": fill, "--dry-run": dry_run, "--plan": planned}
     try:
         _refuse_together(
-            {"--out": out, "--fill": fill, "--dry-run": dry_run, "--plan": planned, "--detach": detach},
+            {**no_run, "--detach": detach},
             {"--domain": domain, "--all": every},
+            *({"--parallel": parallel, name: value} for name, value in no_run.items()),
         )
         settings = {name: value for name, value in {"steps": steps, "scale": scale}.items() if value is not None}
         requests = _requests(
@@ -96,6 +103,8 @@ def command(
             sequences,
             seed=seed,
             settings=settings | _parsed(setting or []),
+            parallel=parallel,
+            resources=resources_of(resource),
             force=force,
         )
         # bad settings are told now, not by the worker later
@@ -135,7 +144,7 @@ def _requests(
     *,
     seed: int,
     settings: Mapping[str, Any],
-    force: bool,
+    **how: Any,
 ) -> list[GenerationRequest]:
     """One request per domain; the preset of the seeds means all of theirs."""
     seeds = kind == "perturbation" and preset is not None
@@ -144,9 +153,7 @@ def _requests(
     names = [domain or FIRST] if domain or not (every or seeds) else domains(kind, preset)
     count = sequences or (SEEDS_SEQUENCES if seeds else SEQUENCES)
     return [
-        GenerationRequest(
-            domain=name, kind=kind, preset=preset, sequences=count, seed=seed, settings=settings, force=force
-        )
+        GenerationRequest(domain=name, kind=kind, preset=preset, sequences=count, seed=seed, settings=settings, **how)
         for name in names
     ]
 
@@ -284,9 +291,9 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _refuse_together(ways: Mapping[str, Any], scopes: Mapping[str, Any]) -> None:
-    """Each of these says where the data go, or of which domains: one at most."""
-    for options in (ways, scopes):
+def _refuse_together(*groups: Mapping[str, Any]) -> None:
+    """Of each of these groups one at most: where the data go, of which domains, and what no worker does."""
+    for options in groups:
         if len(given := [name for name, value in options.items() if value]) > 1:
             if set(given) == {"--fill", "--detach"}:
                 continue

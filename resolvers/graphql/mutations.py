@@ -66,6 +66,8 @@ class Mutation(CouplingMutation, AceMutation):
             forcing=input.forcing.value if input.forcing else None,
             rollouts=input.rollouts,
             drift=input.drift,
+            parallel=input.parallel,
+            resources=cast("dict[str, float]", input.resources or {}),
             force=input.force,
         )
         row = await submission.submit_evaluation(info.context.services, request, client_key=input.client_key)
@@ -80,6 +82,8 @@ class Mutation(CouplingMutation, AceMutation):
             sequences=input.sequences,
             seed=input.seed,
             settings=cast("dict[str, object]", input.settings or {}),
+            parallel=input.parallel,
+            resources=cast("dict[str, float]", input.resources or {}),
             force=input.force,
         )
         row = await submission.submit_generation(info.context.services, request, client_key=input.client_key)

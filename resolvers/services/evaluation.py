@@ -7,17 +7,21 @@ part and chooses its penalty on the validation part. An experiment that counts s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from graph.queries import evaluation, splits, training
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
+from nvp.atlas.series import Series
 from nvp.prediction.baselines import rivals_for
-from nvp.prediction.evaluation import evaluate
+from nvp.prediction.evaluation import Plan, Totals, plan
+from nvp.prediction.pieces import score_stored
 from nvp.prediction.seeds import combine
+from nvp.prediction.stored import StoredForecaster
+from resolvers.parallel.pool import asked, each, pool
 from resolvers.services.context import Services
-from resolvers.services.forecasters import forecaster_of
+from resolvers.services.forecasters import stored_forecaster
 from resolvers.services.loading import load_parts
 from resolvers.services.sampling import sampled
 from resolvers.task import Task
@@ -53,21 +57,13 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         return
     await task.report(0.0, "fitting the baselines")
     rivals = await task.compute(rivals_for, series, fit, validation)
-    results = []
-    for number, checkpoint in enumerate(checkpoints):
-        await task.report(number / len(checkpoints), f"checkpoint {number + 1}/{len(checkpoints)} · compiling")
-        forecaster = await task.compute(forecaster_of, services.store, checkpoint)
-        results.append(
-            await task.compute(
-                evaluate,
-                forecaster,
-                series,
-                fit=fit,
-                rivals=rivals,
-                **options(config),
-                progress=_progress(task, number, len(checkpoints)),
-            )
-        )
+    stored = [stored_forecaster(services.store, checkpoint) for checkpoint in checkpoints]
+    plans = []
+    for number, one in enumerate(stored):
+        await task.report(0.0, f"checkpoint {number + 1}/{len(stored)} · reading")
+        history = (await task.compute(one.load)).history
+        plans.append(await task.compute(plan, history, series, fit=fit, rivals=rivals, **options(config)))
+    results = [totals.result() for totals in await _scored(services, run, task, plans, stored, series)]
     left_out = {"left_out": config["left_out"]} if "left_out" in config else {}
     mean = {"over_seeds": combine(results).to_json()} if len(results) > 1 else {}
     for checkpoint, result in zip(checkpoints, results, strict=True):
@@ -81,7 +77,7 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
 
 
 def options(config: dict[str, Any]) -> dict[str, Any]:
-    """What `evaluate` is told of a run's configuration."""
+    """What `plan` is told of a run's configuration."""
     return {
         "stride": config["stride"],
         "horizon": config["horizon"],
@@ -92,11 +88,32 @@ def options(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _progress(task: Task, number: int, checkpoints: int) -> Callable[[int, int], None]:
-    """Tells the task of the starts from which this checkpoint has been scored; raises where the run is to stop."""
-
-    def progress(done: int, starts: int) -> None:
-        fraction = (number + done / starts) / checkpoints
-        task.tell(fraction, f"checkpoint {number + 1}/{checkpoints} · {done}/{starts} starts")
-
-    return progress
+async def _scored(
+    services: Services,
+    run: RunRow,
+    task: Task,
+    plans: Sequence[Plan],
+    stored: Sequence[StoredForecaster],
+    series: Sequence[Series],
+) -> list[Totals]:
+    """What the pieces of each plan come to: they are scored in order, here or side by side on Dask."""
+    pieces = [(number, piece) for number, one in enumerate(plans) for piece in one.pieces]
+    totals = [Totals(one) for one in plans]
+    await task.report(0.0, "compiling")
+    async with pool(services.settings, task, asked(run.config)) as workers:
+        tasks = (
+            {
+                "judge": workers.share(plans[number].judge),
+                "checkpoint": workers.share(stored[number]),
+                "series": workers.share(series[piece.series]),
+                "piece": piece,
+            }
+            for number, piece in pieces
+        )
+        done = 0
+        async for found in workers.map(score_stored, each(tasks)):
+            number, _ = pieces[done]
+            totals[number].add(found)
+            done += 1
+            await task.report(done / len(pieces), f"checkpoint {number + 1}/{len(plans)} · {done}/{len(pieces)} pieces")
+    return totals

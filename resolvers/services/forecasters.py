@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 
 from graph.queries.training import CheckpointRow
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
-from nvp.prediction.forecaster import Forecaster, load_forecaster
-
-LOADED = 8  # checkpoints in memory; the largest network takes 35 MB
+from nvp.prediction.forecaster import Forecaster
+from nvp.prediction.stored import StoredForecaster
 
 
 def forecaster_of_all(store: ArrayStore, checkpoints: Sequence[CheckpointRow]) -> Forecaster:
@@ -32,10 +29,9 @@ def forecaster_of(store: ArrayStore, checkpoint: CheckpointRow) -> Forecaster:
 
     Raises FieldError where its files are missing or damaged.
     """
-    return _loaded(store.root / checkpoint.uri, checkpoint.sha256)
+    return stored_forecaster(store, checkpoint).load()
 
 
-@lru_cache(maxsize=LOADED)
-def _loaded(directory: Path, sha256: str) -> Forecaster:
-    """`sha256` is that of the parameters: a directory that was trained anew is loaded anew."""
-    return load_forecaster(directory)
+def stored_forecaster(store: ArrayStore, checkpoint: CheckpointRow) -> StoredForecaster:
+    """The same, before it is loaded."""
+    return StoredForecaster(store.root / checkpoint.uri, checkpoint.sha256)

@@ -6,23 +6,31 @@ sequences that are not there yet.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
 from graph.queries import generation
 from graph.queries.runs import RunRow
+from graph.queries.sequences import NewSequence
 from nvp.dynamics.kinds import make
+from resolvers.parallel.pool import asked, pool
 from resolvers.services.context import Services
 from resolvers.services.ingest import ingest_series
 from resolvers.services.recipes import configuration, frames_present, plan
 from resolvers.services.submission import GenerationRequest
 from resolvers.task import Task
 
-# sequences made between two looks at the graph: a batch of the simulators
+# sequences of one task, and between two looks at the graph: a batch of the simulators
 BATCH = 4
 
 
 async def execute(services: Services, run: RunRow, task: Task) -> None:
     """Make what `run.config` says, a `GenerationRequest`; the run's rng seed is the root of everything.
 
-    Raises `FieldError` for settings out of range, `Cancelled` and `LeaseLost` between two batches.
+    Batches are made in order, here or side by side on Dask. Raises `FieldError` for settings out of range, `Cancelled`
+    and `LeaseLost` between two of them.
     """
     request = GenerationRequest(
         domain=run.config["domain"],
@@ -33,16 +41,28 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
         seed=run.rng_seed,
     )
     config, planned = configuration(request), plan(request)
-    for first in range(0, len(planned), BATCH):
-        await task.report(first / len(planned), f"{first}/{len(planned)} sequences")
-        batch = planned[first : first + BATCH]
-        present = [await frames_present(services, request, sequence) == config.steps for sequence in batch]
-        if not all(present):
-            made = await task.compute(
-                make, request.kind, request.domain, config, request.seed, sequences=len(batch), first=first
-            )
-            task.check()
-            for sequence, series in zip(batch, made, strict=True):
+    there: set[str] = set()
+    batches: deque[list[NewSequence]] = deque()
+
+    async def missing() -> AsyncIterator[dict[str, Any]]:
+        """Batches of which the graph lacks a frame; sequences that it has are recorded as found."""
+        for first in range(0, len(planned), BATCH):
+            batch = planned[first : first + BATCH]
+            found = [one.uid for one in batch if await frames_present(services, request, one) == config.steps]
+            if found:
+                await generation.record_found(services.gateway, task.lease, sequences=found)
+                there.update(found)
+            if len(found) < len(batch):
+                batches.append(batch)
+                yield {"sequences": len(batch), "first": first}
+
+    await task.report(0.0, f"0/{len(planned)} sequences")
+    simulate = partial(make, request.kind, request.domain, config, request.seed)
+    async with pool(services.settings, task, asked(run.config)) as workers:
+        async for made in workers.map(simulate, missing()):
+            for sequence, series in zip(batches.popleft(), made, strict=True):
+                if sequence.uid in there:
+                    continue
                 await ingest_series(
                     services,
                     series,
@@ -53,6 +73,5 @@ async def execute(services: Services, run: RunRow, task: Task) -> None:
                     lease=task.lease,
                     rng_seed=sequence.rng_seed,
                 )
-        found = [sequence.uid for sequence, there in zip(batch, present, strict=True) if there]
-        await generation.record_found(services.gateway, task.lease, sequences=found)
-    await task.report(1.0, f"{len(planned)}/{len(planned)} sequences")
+                there.add(sequence.uid)
+            await task.report(len(there) / len(planned), f"{len(there)}/{len(planned)} sequences")

@@ -80,6 +80,10 @@ class EvaluationRequest:
     drift: int = 100
     # the domain was left out of the checkpoints' training: no baseline may learn from the training part
     left_out: bool = False
+    # so many pieces at once, on Dask; None: one after the other, in the worker's own process
+    parallel: int | None = None
+    # what a Dask worker must have for a piece, by name, such as {"GPU": 1}
+    resources: Mapping[str, float] = field(default_factory=dict)
     force: bool = False
 
 
@@ -98,6 +102,10 @@ class GenerationRequest:
     seed: int = 0
     # what differs from the defaults (scale, steps, dt, …)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # so many batches of sequences at once, on Dask; None: one after the other, in the worker's own process
+    parallel: int | None = None
+    # what a Dask worker must have for a batch, by name, such as {"GPU": 1}
+    resources: Mapping[str, float] = field(default_factory=dict)
     force: bool = False
 
 

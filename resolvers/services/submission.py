@@ -24,6 +24,7 @@ from nvp.atlas.time_axis import step_of
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.dynamics.kinds import configure_kind
 from nvp.prediction.windows import WELL_WINDOWS, window_of
+from resolvers.parallel.pool import wish
 from resolvers.poke import poke
 from resolvers.services import client_keys
 from resolvers.services.context import Services
@@ -265,8 +266,7 @@ async def submit(
     request: Wanted | None = None,
 ) -> RunRow:
     """Queue, and poke. `data` are digests of what the inputs contain: a sequence that has grown makes another run, but
-    not under a `client_key`: there the same `request` is the same run, whatever has grown.
-    """
+    not under a `client_key`: there the same `request` is the same run. Where it is worked makes no other run of it."""
     code = code_version()
     key = digest({"kind": kind, "config": config, "data": list(data), "rng_seed": rng_seed, "code": code})
     asked = None if request is None else asdict(request)
@@ -276,7 +276,7 @@ async def submit(
     run = await runs.submit(
         services.gateway,
         kind=kind,
-        config=config,
+        config={**config, **wish(request)},
         capability=capability,
         dedup_key=key,
         rng_seed=rng_seed,

@@ -1,0 +1,1 @@
+"""Independent tasks of one run: in its own child, or side by side on Dask."""
