@@ -103,7 +103,6 @@ class Child:
                 finally:
                     telling.cancel()
             # what arrives together is worked together, and shares what that takes
-            spent = share(running.spent, len(together))
             for uid, error in errors.items():
                 done = _done(uid, error, " + ".join(sorted(self._tasks[uid].devices)) or device())
                 await self._say(replace(done, spent=self._spent(running, uid, len(together))))
