@@ -1,17 +1,20 @@
 """Checkpoints: a directory with `config.json`, what is in it, and `arrays/`, by orbax.
 
-A directory appears complete or not at all (written beside its place, then renamed). `config.json` holds the sha256 of
-each file and of the arrays in path order, and loading compares both, the files before they are opened: a truncated or
-altered checkpoint is an error, never a wrong model.
+A directory appears complete or not at all (written beside its place, flushed, then renamed); one that says the same
+already stays as it is, and another one leaves its place only when what replaces it is complete. `config.json` holds the
+sha256 of each file and of the arrays in path order, and loading compares both, the files before they are opened: a
+truncated or altered checkpoint is an error, never a wrong model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,7 +68,10 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
     import orbax.checkpoint as ocp
 
     digest = parameters_digest(arrays)
+    if _says(directory, {**manifest, "sha256": digest}):
+        return digest
     place = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
+    before = place.with_name(f"{place.name}.before")
     try:
         place.mkdir(parents=True)
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
@@ -74,9 +80,9 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
         facts = {**manifest, "sha256": digest, "files": _files(place / _ARRAYS)}
         text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
         (place / _MANIFEST).write_text(text, encoding="utf-8")
-        if directory.exists():
-            shutil.rmtree(directory)
-        place.rename(directory)
+        for path in (*place.rglob("*"), place):
+            _flush(path)
+        _exchange(place, directory, before)
     except Exception as error:  # a full disk has as many types as there are layers above it
         raise FieldError(
             "UNWRITABLE",
@@ -85,6 +91,8 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
         ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        if directory.exists():
+            shutil.rmtree(before, ignore_errors=True)
     return digest
 
 
@@ -148,6 +156,38 @@ def load_model(
     )
     graph, params, constants = split(NVP(config, statistics, rng=np.random.default_rng(0)))
     return graph, tree_of(arrays, params, "params/"), tree_of(arrays, constants, "constants/"), config, manifest
+
+
+def _says(directory: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is there that is whole and says just this."""
+    try:
+        found: dict[str, Any] = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+        same: bool = found.pop("files") == _files(directory / _ARRAYS)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    return same and found == json.loads(json.dumps(facts))
+
+
+def _exchange(new: Path, directory: Path, before: Path) -> None:
+    """Put `new` in the place of `directory`, which is at `before` then: two renames, nothing is deleted in between."""
+    with suppress(FileNotFoundError):  # the first one
+        directory.rename(before)
+    try:
+        new.rename(directory)
+    except OSError:
+        if before.exists():
+            before.rename(directory)
+        raise
+    _flush(directory.parent)
+
+
+def _flush(path: Path) -> None:
+    """To the disk, be it a file or a directory's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _said(error: Exception) -> str:
