@@ -32,6 +32,8 @@ class Folder:
     succeeded: bool
     # what checkpoints that are not removed say of where they lie
     named: frozenset[str]
+    # its files may go, whatever it is
+    removed: bool
 
 
 async def objects_named(gateway: Gateway, uris: Sequence[str]) -> set[str]:
@@ -62,6 +64,27 @@ async def bury(gateway: Gateway, uids: Sequence[str], *, by: str) -> set[str]:
     return {row["uid"] for row in await gateway.write(_BURY, uids=list(uids), by=by)}
 
 
+async def unneeded_shadows(gateway: Gateway, *, days: float) -> list[str]:
+    """Runs of shadow ensembles whose members and votes may go: ended before so many days, evidence of nothing.
+
+    What an experiment that goes on, is certified or is due to be looks back on stays.
+    """
+    found: list[str] = []
+    after = ""
+    while rows := await gateway.read(_UNNEEDED_SHADOWS, days=days, after=after, limit=MODELS):
+        found += [row["uid"] for row in rows]
+        after = rows[-1]["uid"]
+    return found
+
+
+async def bury_shadows(gateway: Gateway, uids: Sequence[str], *, by: str) -> set[str]:
+    """Mark runs of shadow ensembles as without files, unless something needs them by now; those that are.
+
+    Nobody finds such a run by its dedup key any more: who wants its members trains them again.
+    """
+    return {row["uid"] for row in await gateway.write(_BURY_SHADOWS, uids=list(uids), by=by)}
+
+
 MODELS = 200
 """Models whose checkpoints one query looks at."""
 
@@ -77,7 +100,7 @@ RETURN object.uri AS uri LIMIT $limit
 _FOLDER: LiteralString = """
 MATCH (r:Run {uid: $run})
 RETURN r.kind AS kind, r.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] AS finished,
-  r.state = 'SUCCEEDED' AS succeeded,
+  r.state = 'SUCCEEDED' AS succeeded, r.files_removed_at IS NOT NULL AS removed,
   COLLECT { MATCH (r)<-[:WAS_GENERATED_BY]-(c:Checkpoint) WHERE c.removed_at IS NULL RETURN c.uri } AS named
 LIMIT 1
 """
@@ -107,3 +130,38 @@ FOREACH (_ IN CASE WHEN needed THEN [1] ELSE [] END | REMOVE c.removed_at, c.rem
 WITH c WHERE NOT needed
 RETURN c.uid AS uid
 """
+
+# the same before and behind the mark: an experiment that may find the run takes its lock
+_LOOKED_BACK_ON: LiteralString = """EXISTS {
+  MATCH (r)-[:PART_OF]->(a:Run)
+  WHERE NOT a.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] OR EXISTS { (a)-[:CERTIFIED_BY]->(:Certificate) }
+    OR EXISTS { MATCH (a)-[:STAGE]->(s:Stage {name: 'retire'})
+                WHERE a.state = 'SUCCEEDED' AND s.outputs_json CONTAINS '"due":true' }
+}"""
+
+_UNNEEDED_SHADOWS: LiteralString = (
+    """
+MATCH (r:Run {kind: 'shadows', state: 'SUCCEEDED'})
+WHERE r.uid > $after AND r.files_removed_at IS NULL
+  AND r.finished_at < datetime() - duration({milliseconds: toInteger($days * 86400000)})
+  AND NOT """
+    + _LOOKED_BACK_ON
+    + """
+RETURN r.uid AS uid ORDER BY uid LIMIT $limit
+"""
+)
+
+_BURY_SHADOWS: LiteralString = (
+    """
+UNWIND $uids AS uid
+MATCH (r:Run {uid: uid}) WHERE r.files_removed_at IS NULL
+SET r.files_removed_at = datetime(), r.files_removed_by = $by
+WITH r, """
+    + _LOOKED_BACK_ON
+    + """ AS needed
+FOREACH (_ IN CASE WHEN needed THEN [1] ELSE [] END | REMOVE r.files_removed_at, r.files_removed_by)
+WITH r WHERE NOT needed
+REMOVE r.dedup_key
+RETURN r.uid AS uid
+"""
+)

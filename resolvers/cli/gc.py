@@ -1,4 +1,4 @@
-"""`fieldgraph gc`: remove files that no node names, and checkpoints that nothing needs."""
+"""`fieldgraph gc`: remove files that no node names, and checkpoints and shadow ensembles that nothing needs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from resolvers.services.garbage import RETENTION_DAYS, Waste, collect
 def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
     days: Annotated[
-        float, typer.Option(min=1.0, help="Keep checkpoints that nothing refers to for so long.")
+        float, typer.Option(min=1.0, help="Keep checkpoints that nothing refers to, and shadow ensembles, for so long.")
     ] = RETENTION_DAYS,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove files of the store that no node names, and checkpoints that nothing refers to.
+    """Remove files of the store that no node names, checkpoints that nothing refers to, and old shadow ensembles.
 
-    What is younger than a day, or may belong to a run that is being worked, stays. Of a checkpoint the node stays too,
-    with when and by whom its files were removed.
+    What is younger than a day, or may belong to a run that is being worked, stays; so does all that an experiment which
+    is certified, or is due to be, looks back on. Of a checkpoint and of an ensemble's run the node stays too, with when
+    and by whom its files were removed.
 
     Example: fieldgraph gc --dry-run --json
     """

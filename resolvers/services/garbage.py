@@ -5,6 +5,8 @@
                         points of resumption once it has ended, of other runs what they left when they did not succeed
     checkpoint          not its model's best, used by nothing, older than the retention: a tombstone in the graph, then
                         its files
+    shadows             members and votes of an ensemble beyond the retention, unless an experiment that looks back on
+                        them goes on, is certified or is due to be: a mark at the run, then its files
     temporary           what killed writers left
 
 Counted by reference, never by time alone: what is younger than a day, or may belong to a run that is being worked, is
@@ -39,7 +41,7 @@ Progress = Callable[[str, int], None]
 class Waste:
     """A file or folder that may go, or has gone."""
 
-    # segment, object, run, checkpoint or temporary
+    # segment, object, run, checkpoint, shadows or temporary
     kind: str
     # relative to the store
     uri: str
@@ -52,12 +54,13 @@ async def collect(
 ) -> list[Waste]:
     """Remove all garbage, or with `dry_run` say what would be; in the order in which it was found.
 
-    `days`: how long checkpoints that nothing refers to are kept.
+    `days`: how long checkpoints that nothing refers to, and ensembles that nobody looks back on, are kept.
     """
     before = await _spared(services)
     tell = progress or (lambda _what, _number: None)
     found = await _checkpoints(services, days, dry_run=dry_run)
     tell("checkpoints", len(found))
+    found += await _shadows(services, days, dry_run=dry_run)
     # in a dry run the tombstones are not there yet
     gone = frozenset(waste.uri for waste in found)
     found += await _objects(services, before, dry_run=dry_run, tell=tell)
@@ -91,6 +94,29 @@ async def _checkpoints(services: Services, days: float, *, dry_run: bool) -> lis
             await asyncio.to_thread(_delete, path)
         why = f"step {one.step} of model {one.model}: not its best, used by nothing, older than {days:g} days"
         made.append(Waste(kind="checkpoint", uri=one.uri, bytes=size, why=why))
+    return made
+
+
+async def _shadows(services: Services, days: float, *, dry_run: bool) -> list[Waste]:
+    """Members and votes of ensembles beyond the retention; what they said stays in the experiment's outcome."""
+    folders = {
+        uid: services.store.root / "runs" / uid
+        for uid in await garbage.unneeded_shadows(services.gateway, days=days)
+        if (services.store.root / "runs" / uid).is_dir()
+    }
+    if not dry_run:
+        buried: set[str] = set()
+        for at in range(0, len(folders), BATCH):
+            uids = [*folders][at : at + BATCH]
+            buried |= await garbage.bury_shadows(services.gateway, uids, by=f"{getpass.getuser()}, gc")
+        folders = {uid: folder for uid, folder in folders.items() if uid in buried}
+    made = []
+    for uid, folder in folders.items():
+        size = await asyncio.to_thread(_size, folder)
+        if not dry_run:
+            await asyncio.to_thread(_delete, folder)
+        why = f"no experiment looks back on it, older than {days:g} days"
+        made.append(Waste(kind="shadows", uri=f"runs/{uid}", bytes=size, why=why))
     return made
 
 
@@ -137,7 +163,7 @@ async def _folders(
     for looked, folder in enumerate(sorted((root / "runs").glob("*")), start=1):
         run = await garbage.folder(services.gateway, folder.name)
         tell("runs", looked)
-        if run is not None and (not run.finished or (run.succeeded and run.kind != "training")):
+        if run is not None and not run.removed and (not run.finished or (run.succeeded and run.kind != "training")):
             continue
         for path in sorted(folder.glob("*")) if folder.is_dir() else []:
             uri = path.relative_to(root).as_posix()

@@ -179,6 +179,51 @@ async def test_checkpoints_beyond_the_retention_leave_a_tombstone(services: Serv
     assert await queries.bury(gateway, ["needed"], by="gc") == set()
 
 
+EXPERIMENT = """MATCH (r:Run {uid: $child}) MERGE (a:Run {uid: $uid}) SET a.kind = 'ace', a.state = $state
+MERGE (r)-[:PART_OF]->(a)"""
+RETIRED = """MATCH (a:Run {uid: $uid}) CREATE (a)-[:STAGE]->(:Stage {uid: $uid + 's', name: 'retire',
+  outputs_json: '{"certificate":{"due":' + $due + ',"reasons":[]}}'})"""
+
+
+async def test_shadows_go_unless_an_experiment_looks_back_on_them(services: Services) -> None:
+    gateway = services.gateway
+    made: dict[str, str] = {}
+    for name in ("free", "going", "certified", "due", "shared", "young", "training"):
+        run = await builders.started(gateway, kind="evaluation" if name == "training" else "shadows", dedup_key=name)
+        await runs.transition(gateway, run.uid, "RUNNING", "SUCCEEDED", run.lease.token)
+        await folders(services, run.uid, "shadows")
+        made[name] = run.uid
+    state = {"going": "RUNNING"}
+    for name, uid in made.items():
+        await gateway.write(EXPERIMENT, child=uid, uid=f"ace of {name}", state=state.get(name, "SUCCEEDED"))
+        await gateway.write(RETIRED, uid=f"ace of {name}", due=str(name == "due").lower())
+    # one that an earlier experiment had trained, and a certified one found
+    await gateway.write(EXPERIMENT, child=made["shared"], uid="ace of certified", state="SUCCEEDED")
+    await gateway.write("MATCH (a:Run {uid: 'ace of certified'}) CREATE (a)-[:CERTIFIED_BY]->(:Certificate {uid: 'c'})")
+    old = "MATCH (r:Run) WHERE r.uid <> $young SET r.finished_at = datetime() - duration('P40D')"
+    await gateway.write(old, young=made["young"])
+    free = {f"runs/{made['free']}": "shadows"}
+    assert await uris(services, dry_run=False, days=50) == {}
+    assert await uris(services, dry_run=True) == free
+    assert await uris(services, dry_run=False) == free
+    assert {path.split("/")[1] for path in left(services)} == {uid for name, uid in made.items() if name != "free"}
+    # the run stays and says so; whoever wants such members trains them anew
+    (row,) = await gateway.read(
+        "MATCH (r:Run) WHERE r.files_removed_at IS NOT NULL "
+        "RETURN r.uid AS uid, r.files_removed_by AS by, r.dedup_key AS key"
+    )
+    assert (row["uid"], row["key"]) == (made["free"], None)
+    assert row["by"].endswith(", gc")
+    assert await runs.succeeded(gateway, "free") is None
+    assert await runs.succeeded(gateway, "shared") is not None
+    # asked again behind the mark: what is needed by now keeps its files
+    assert await queries.bury_shadows(gateway, [made["certified"], made["going"]], by="gc") == set()
+    # files of a marked run that a killed collector left behind
+    await folders(services, made["free"], "shadows")
+    age(services.store.root)
+    assert set(await uris(services, dry_run=False)) == {f"runs/{made['free']}/shadows"}
+
+
 async def test_one_folder_that_another_collector_removes_is_no_error(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
