@@ -40,6 +40,14 @@ def configure_kind(kind: str, domain: str, settings: Mapping[str, Any], preset: 
     return configure(domain, settings) if kind == "pde" else configure_perturbed(domain, settings)
 
 
+def settings_of(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that `configure_kind` makes this whole configuration of; the inverse, for what a recipe holds."""
+    if kind == "pde":
+        return dict(config)
+    flat = {**config, **config["perturbation"]}
+    return {name: value for name, value in flat.items() if name not in ("domain", "dt", "perturbation", "seed")}
+
+
 def _with_preset(kind: str, domain: str, settings: Mapping[str, Any], preset: str) -> dict[str, Any]:
     presets = PERTURBED_PRESETS if kind == "perturbation" else PRESETS.get(domain, {})
     if preset not in presets:

@@ -32,6 +32,19 @@ _SIZES: Mapping[Size, tuple[tuple[int, int, int], int, int]] = {
 }
 
 
+def relative_work(size: Size) -> float:
+    """How much a step of this size takes, of a tiny one: Σ blocks · width² / 4^level, what its convolutions multiply.
+
+    1, 4.6 and 65; the literal layout has other layers and is not among them.
+    """
+
+    def of(size: Size) -> float:
+        widths, blocks, _ = _SIZES[size]
+        return blocks * sum(width * width / 4.0**level for level, width in enumerate(widths, start=1))
+
+    return of(size) / of("tiny")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NVPConfig:
     """One network; everything that decides the shapes of its parameters."""

@@ -20,6 +20,7 @@ from nvp.atlas.regime import REGIMES
 from nvp.dynamics.perturbed_config import OPERATIONS
 from nvp.errors import FieldError
 from resolvers.ace.metrics import BASELINES, METRICS
+from resolvers.ace.words import counted
 
 Comparator = Literal[">", ">=", "<", "<="]
 Leads = Literal["every", "last"]
@@ -186,7 +187,7 @@ class Claim:
             "" if self.regime is None else f"in the {self.regime} regime",
             "the model" if self.model is None else _subject(self.model),
             said,
-            f"at step {self.horizon}" if self.leads == "last" else f"for {self.horizon} step{'s' * (self.horizon > 1)}",
+            f"at step {self.horizon}" if self.leads == "last" else f"for {counted(self.horizon, 'step')}",
             "" if self.perturbation is None else f"under {self.perturbation.words()}",
         ]
         return " ".join(part for part in parts if part)

@@ -20,6 +20,7 @@ from resolvers.ace.claims import Claim, number
 from resolvers.ace.metrics import BASELINES, METRICS
 from resolvers.ace.power import SHARES, Power, fewest, power, share_of
 from resolvers.ace.sequential import ALPHA, STOPPING_RULE, Family
+from resolvers.ace.words import counted
 
 Role = Literal["necessary", "control"]
 
@@ -86,7 +87,7 @@ class Plan:
         """What stands against it before it begins."""
         said = []
         if self.sequences < self.fewest:
-            said.append(f"{self.sequences} sequences cannot decide it: {self.fewest} are the fewest.")
+            said.append(f"{counted(self.sequences, 'sequence')} cannot decide it: {self.fewest} are the fewest.")
         if self.expected is not None and self.expected.power < self.goal:
             said.append(
                 f"With what is expected it is supported with a probability of {self.expected.power:.2f} only; "

@@ -20,6 +20,7 @@ from nvp.errors import FieldError
 from resolvers.ace.expansion import Plan, Role, SubHypothesis
 from resolvers.ace.metrics import BASELINES
 from resolvers.ace.sequential import Decision, SignTest, median_interval
+from resolvers.ace.words import counted
 
 StoppedBy = Literal["decision", "sequences", "budget"]
 
@@ -222,10 +223,12 @@ def _reading(plan: Plan, verdict: Decision, decisive: Finding, n: int) -> str:
     """The answer in a sentence, with no number in it that the findings do not have."""
     said = f"“{plan.claim.sentence()}”"
     if verdict == "supported":
-        return f"{said} holds for the typical sequence ({n} looked at), at each of {len(plan.claim.steps)} leads."
+        leads = len(plan.claim.steps)
+        each = f", at each of {leads} leads" if leads > 1 else ""
+        return f"{said} holds for the typical sequence ({n} looked at){each}."
     if verdict == "refuted":
         return f"{said} fails at {decisive.name} for the typical sequence ({n} looked at)."
-    return f"{said} could not be decided by {n} sequences."
+    return f"{said} could not be decided by {counted(n, 'sequence')}."
 
 
 def _caveats(
@@ -235,13 +238,14 @@ def _caveats(
     if stopped == "budget":
         said.append("the budget was used up before the test could decide.")
     if verdict == "undetermined" and plan.sequences < plan.fewest:
-        said.append(f"{plan.sequences} sequences cannot decide it: {plan.fewest} are the fewest.")
+        said.append(f"{counted(plan.sequences, 'sequence')} cannot decide it: {plan.fewest} are the fewest.")
     if drawn != "sequences":
         said.append(
             f"the samples are {drawn}, which follow each other: they are less independent than the test assumes."
         )
     if void := max(each.void for each in findings):
-        said.append(f"{void} sequences could not be scored: nothing changes in them.")
+        within = "it" if void == 1 else "them"
+        said.append(f"{counted(void, 'sequence')} could not be scored: nothing changes in {within}.")
     claims = {part.name: part for part in plan.parts}
     for each in findings:
         if each.role == "control" and each.decision != "supported" and verdict == "supported":

@@ -21,6 +21,7 @@ import numpy as np
 
 from graph.gateway import Gateway
 from graph.queries.costs import Took, took
+from nvp.model.config import relative_work
 from resolvers.energy.spent import ESTIMATED, MIXED, WATTS_PER_CORE
 
 SECONDS = {
@@ -31,12 +32,13 @@ SECONDS = {
     "relaxation": 2.0,
     "sweep": 10.0,
     "expansion": 10.0,
-    "shadows": 60.0,
+    "shadows train": 30.0,
+    "shadows vote": 8.0,
     "ace": 60.0,
 }
-"""Before any run was seen: seconds for n = 1."""
-SHADOW_EXAMPLES, SHADOW_STARTS = 1440, 12
-"""Of an ensemble as it is by default: three members, 120 steps of four examples, twelve votes."""
+"""Before any run was seen: seconds for n = 1, by kind, or kind and group."""
+SHADOW_EXAMPLES, SHADOW_STARTS = 360, 12
+"""Of an ensemble as it is by default: three members, 30 steps of four examples, twelve votes."""
 PRIOR_SPREAD = 2.0  # of α, in units of σ: a factor of exp(2σ)
 SLOPE_SPREAD = 0.25  # of β around 1
 SHAPE, SCALE = 1.0, 0.25  # of σ²: about (a factor of 1.6)²
@@ -83,7 +85,7 @@ def size(kind: str, config: Mapping[str, Any]) -> Size:
             return Size("", float(max(pairs + rolled, 1) * max(len(config.get("checkpoints") or [1]), 1)))
         case "shadows" if config.get("task") == "train":
             many = int(config.get("members") or 1) * int(config.get("steps") or 1) * int(config.get("batch") or 1)
-            return Size("train", many / SHADOW_EXAMPLES)
+            return Size("train", many / SHADOW_EXAMPLES * relative_work(config.get("size") or "tiny"))
         case "shadows":
             return Size("vote", max(len(config.get("starts") or []), 1) / SHADOW_STARTS)
     return Size("", 1.0)
@@ -99,7 +101,7 @@ def fitted(kind: str, config: Mapping[str, Any], past: Sequence[Took], *, device
     wanted = size(kind, config)
     used = _like(kind, wanted, past, device)
     sizes = [size(kind, one.config).n for one in used]
-    prior = math.log(SECONDS.get(kind, 10.0))
+    prior = math.log(SECONDS.get(f"{kind} {wanted.group}") or SECONDS.get(kind, 10.0))
     seconds, error = _predicted(sizes, [one.seconds for one in used], wanted.n, prior)
     source = _commonest(used)
     if source is None:

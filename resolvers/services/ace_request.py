@@ -13,16 +13,21 @@ from graph.errors import GraphError
 from graph.identity import digest
 from graph.queries import hypotheses, runs
 from graph.queries.runs import RunRow
+from graph.queries.training import ModelRow
 from resolvers.ace.claims import Claim
 from resolvers.ace.grammar import parse as read_sentence
 from resolvers.ace.shadows import LARGEST, MEMBERS
 from resolvers.energy.budget import parse as parse_budget
 from resolvers.poke import poke
 from resolvers.services import client_keys
+from resolvers.services.ace.composing import SIZE, STEPS
 from resolvers.services.ace.subject import subject
 from resolvers.services.context import Services
 from resolvers.services.version import code_version
 
+SHADOW_SIZES, SAME = ("tiny", "small", "base"), "same"
+"""Networks that members may be; `same`: as large as the model under test."""
+MOST_STEPS = 100_000
 PRIOR = 0.5
 """Credence in what nobody has tested yet."""
 MAX_ROUNDS = 10
@@ -39,8 +44,10 @@ class AceRequest:
     claim: Mapping[str, Any] | None = None
     # what it may spend, with all that it asks for: 500J, 2kJ or 90s
     budget: str = "5kJ"
-    # members of the shadow ensemble
+    # members of the shadow ensemble, their size (`same`: that of the model under test) and how long they are trained
     shadows: int = MEMBERS
+    shadow_size: str = SIZE
+    shadow_steps: int = STEPS
     # how often more evidence is looked for
     max_rounds: int = 3
     # root of everything random, >= 0
@@ -60,6 +67,10 @@ async def submit_ace(services: Services, request: AceRequest, *, client_key: str
     allowed = parse_budget(request.budget)
     if not 2 <= request.shadows <= LARGEST:
         raise _refused(f"2 … {LARGEST} shadows", request.shadows)
+    if not 1 <= request.shadow_steps <= MOST_STEPS:
+        raise _refused(f"1 … {MOST_STEPS} steps of each shadow", request.shadow_steps)
+    if request.shadow_size not in (*SHADOW_SIZES, SAME):
+        raise _refused(f"a size of the shadows out of {', '.join((*SHADOW_SIZES, SAME))}", request.shadow_size)
     if not 1 <= request.max_rounds <= MAX_ROUNDS:
         raise _refused(f"1 … {MAX_ROUNDS} rounds", request.max_rounds)
     if not 0 <= request.seed < 2**63:  # what Neo4j holds
@@ -80,6 +91,8 @@ async def submit_ace(services: Services, request: AceRequest, *, client_key: str
         "checkpoint": tested.uid,
         "compute_budget": str(allowed),
         "shadows": request.shadows,
+        "shadow_size": _shadow_size(request, tested.model),
+        "shadow_steps": request.shadow_steps,
         "max_rounds": request.max_rounds,
     }
     code = code_version()
@@ -108,6 +121,16 @@ def claimed(request: AceRequest) -> Claim:
     if request.claim is not None:
         return Claim.from_json(request.claim)
     return read_sentence(request.text)
+
+
+def _shadow_size(request: AceRequest, model: ModelRow) -> str:
+    """The size that members get. Raises GraphError where there is no network of the size under test to train."""
+    if request.shadow_size != SAME:
+        return request.shadow_size
+    size = (model.config.get("training") or {}).get("size")
+    if size not in SHADOW_SIZES:
+        raise _refused(f"a model under test of a size that shadows can have ({', '.join(SHADOW_SIZES)})", model.name)
+    return str(size)
 
 
 def _refused(expected: str, got: object) -> GraphError:

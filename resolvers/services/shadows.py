@@ -93,7 +93,7 @@ async def _train(services: Services, run: RunRow, task: Task) -> None:
     )
     settings = ShadowConfig(
         seeds=tuple(config.get("seeds") or seeds_of(config["members"], rng_seed=run.rng_seed)),
-        recipe=recipe_of(config["recipe"], history=config["history"]),
+        recipe=recipe_of(config["recipe"], history=config["history"], size=config.get("size", "tiny")),
         steps=config["steps"],
         batch=config["batch"],
     )

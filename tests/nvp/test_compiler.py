@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from nvp import compiler
@@ -40,3 +42,12 @@ def test_a_release_that_was_not_measured_is_left_alone(monkeypatch: pytest.Monke
     monkeypatch.delenv(compiler.VARIABLE, raising=False)
     compiler.prefer_measured_flags()
     assert compiler.VARIABLE not in os.environ
+
+
+def test_this_release_knows_the_options_of_what_runs_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    product = jax.jit(lambda x: x @ x.T, compiler_options=compiler.brief_options("cpu"))
+    assert float(product(jnp.ones((2, 3))).sum()) == 12.0
+    assert len(compiler.brief_options("cpu")) == 3
+    assert compiler.brief_options("gpu") == {}
+    monkeypatch.setattr(compiler, "version", lambda _: "0.99.0")
+    assert compiler.brief_options("cpu") == {}

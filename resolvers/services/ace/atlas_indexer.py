@@ -21,6 +21,8 @@ from graph.identity import digest
 from graph.queries import ace, similarity, splits, timeline
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
+from nvp.dynamics.kinds import settings_of
+from resolvers.ace.words import counted
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
 from resolvers.services.recipes import GENERATORS, configuration, plan
 from resolvers.services.requests import GenerationRequest
@@ -76,7 +78,8 @@ async def index(inquiry: Inquiry) -> StageOutputs:
     ]
     have = len(chosen)
     missing = max(inquiry.plan.fewest - len(used) - have, FRESH if inquiry.round > 1 and not have else 0)
-    fresh = _fresh(inquiry, [rows[uid] for uid in sorted(tests) if uid in rows], min(missing, wanted - have))
+    own_rows = [rows[uid] for uid in sorted(tests) if uid in rows]
+    fresh = _fresh(inquiry, own_rows, min(missing, wanted - have))
     return {
         "evidence": [one.to_json() for one in evidence],
         "proof": {
@@ -85,6 +88,8 @@ async def index(inquiry: Inquiry) -> StageOutputs:
             "query": "graph.queries.ace.LEAKED",
         },
         "fresh": fresh,
+        # whether another round may simulate more
+        "renewable": _fresh(inquiry, own_rows, 1) is not None,
         "said": _said(inquiry, evidence, fresh),
     }
 
@@ -161,13 +166,14 @@ def _fresh(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int) -> dict[st
     made = [row for row in rows if row.generator in kinds and "config" in row.recipe]
     if count < 1 or not made:
         return None
+    kind = kinds[made[0].generator]
     return {
         "domain": inquiry.claim.domain,
-        "kind": kinds[made[0].generator],
+        "kind": kind,
         "sequences": count,
         # of the split, so that the next claim about it finds them in the atlas
         "seed": int(digest({"split": inquiry.checkpoint.model.split, "fresh": inquiry.round})[:8], 16),
-        "settings": dict(made[0].recipe["config"]),
+        "settings": settings_of(kind, made[0].recipe["config"]),
     }
 
 
@@ -179,7 +185,5 @@ def fresh_sequences(request: Mapping[str, Any]) -> tuple[list[str], int]:
 
 def _said(inquiry: Inquiry, evidence: Sequence[Evidence], fresh: Mapping[str, Any] | None) -> str:
     of = f" in the {inquiry.claim.regime} regime" if inquiry.claim.regime else ""
-    there = f"{len(evidence)} sequences of {inquiry.claim.domain}{of} are there that the model has not learnt from"
-    if fresh is None:
-        return f"{there}."
-    return f"{there}; {fresh['sequences']} more of the same recipe are to be simulated."
+    there = f"to look at, not learnt from: {counted(len(evidence), 'sequence')} of {inquiry.claim.domain}{of}"
+    return f"{there}." if fresh is None else f"{there}; to simulate: {fresh['sequences']} more of the same recipe."

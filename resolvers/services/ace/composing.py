@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from graph.identity import digest
 from graph.queries import runs, splits, timeline
 from graph.queries.evaluation import Stretch
 from resolvers.ace.shadows import TAU
+from resolvers.ace.words import counted
 from resolvers.services.ace import atlas_indexer, samples
 from resolvers.services.ace.costing import cost_of
 from resolvers.services.ace.inquiry import Inquiry
@@ -17,8 +19,8 @@ from resolvers.services.version import code_version
 
 STARTS = 12
 """Predictions that the ensemble votes on."""
-STEPS, BATCH = 120, 4
-"""Of the training of its members."""
+SIZE, STEPS, BATCH = "tiny", 30, 4
+"""Of the training of its members, unless the request says otherwise: what counts is whether they agree."""
 MOST_HISTORY = 4
 SIMULATE, TRAIN, VOTE = "simulate sequences", "train shadows", "let shadows vote"
 CAPABILITY = "batch"
@@ -33,7 +35,7 @@ async def works_of(inquiry: Inquiry) -> list[Work]:
     found: list[Work] = []
     for first in range(0, len(evidence), CHUNK):
         chosen = evidence[first : first + CHUNK]
-        name = f"evaluate {len(chosen)} sequences" + (f" from {first + 1}" if first else "")
+        name = f"evaluate {counted(len(chosen), 'sequence')}" + (f" from {first + 1}" if first else "")
         found.append(await _evaluation(inquiry, name, chosen, seen=seen + first))
     if fresh is not None:
         found += await _simulated(inquiry, fresh, seen=seen + len(evidence))
@@ -108,7 +110,7 @@ async def _simulated(inquiry: Inquiry, fresh: dict[str, Any], *, seen: int) -> l
     uids, steps = atlas_indexer.fresh_sequences(fresh)
     # as far as they are expected to count; what does is known when they are there
     foreseen = [{"sequence": uid, "stretches": [[0, steps - 1]]} for uid in uids]
-    evaluation = await _evaluation(inquiry, f"evaluate {count} new sequences", foreseen, seen=seen)
+    evaluation = await _evaluation(inquiry, f"evaluate {counted(count, 'new sequence')}", foreseen, seen=seen)
     return [
         await cost_of(inquiry, simulation),
         # sequences that are not there yet cannot be linked to it
@@ -117,7 +119,7 @@ async def _simulated(inquiry: Inquiry, fresh: dict[str, Any], *, seen: int) -> l
 
 
 async def _ensemble(inquiry: Inquiry, evidence: list[dict[str, Any]], fresh: dict[str, Any] | None) -> list[Work]:
-    model, members = inquiry.checkpoint.model, int(inquiry.run.config["shadows"])
+    model = inquiry.checkpoint.model
     starts = vote_starts(stretches_of(evidence))
     if not starts and fresh is None:
         return []
@@ -130,9 +132,7 @@ async def _ensemble(inquiry: Inquiry, evidence: list[dict[str, Any]], fresh: dic
         config={
             "task": "train",
             "split": model.split,
-            "members": members,
-            "steps": STEPS,
-            "batch": BATCH,
+            **ensemble_of(inquiry.run.config),
             "history": network.get("history"),
             "recipe": {name: recipe[name] for name in ("recipe", "loss", "augment") if name in recipe},
         },
@@ -157,6 +157,16 @@ async def _ensemble(inquiry: Inquiry, evidence: list[dict[str, Any]], fresh: dic
         else await cost_of(inquiry, training),
         await cost_of(inquiry, vote),
     ]
+
+
+def ensemble_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """How the members of an experiment are made."""
+    return {
+        "members": int(asked["shadows"]),
+        "size": asked.get("shadow_size", SIZE),
+        "steps": asked.get("shadow_steps", STEPS),
+        "batch": BATCH,
+    }
 
 
 def shared_key(work: Work) -> str:

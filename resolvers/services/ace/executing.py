@@ -18,6 +18,7 @@ from graph.queries import costs, evaluation, runs
 from graph.queries.ace import STAGES
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
+from resolvers.ace.words import counted
 from resolvers.energy.budget import BudgetGone
 from resolvers.poke import poke
 from resolvers.services.ace import atlas_indexer, samples
@@ -65,7 +66,7 @@ class Progress:
     budget_gone: bool = False
 
     def to_json(self, inquiry: Inquiry) -> StageOutputs:
-        done = f"{len(self.children)} runs, {len(self.sequences)} sequences looked at"
+        done = f"{counted(len(self.children), 'run')}, {counted(len(self.sequences), 'sequence')} looked at"
         return {
             "children": self.children,
             "evaluations": self.evaluations,

@@ -25,6 +25,8 @@ from resolvers.energy.budget import Account
 
 CHUNK = 10
 """Sequences of one evaluation: the test looks between two of them."""
+OVERHEAD = 1.05
+"""Of what the works take: the experiment looks things up itself."""
 SURE = 1.5
 """Factor of error up to which an estimate is taken at its word; a worse one is given a chance."""
 
@@ -76,13 +78,17 @@ class Placed:
         return {"work": self.work.to_json(), "why": self.why, "left_out": self.left_out}
 
 
-def order(works: Sequence[Work], account: Account) -> list[Placed]:
-    """The works, chain by chain, the most bits per joule (per second where no joules are known) first."""
+def order(works: Sequence[Work], account: Account, *, after: Sequence[Work] = ()) -> list[Placed]:
+    """The works, chain by chain, the most bits per joule (per second where no joules are known) first.
+
+    `after`: works that are placed before them, and paid for.
+    """
     by_name = {work.name: work for work in works}
-    left, unit = account.left, account.budget.unit
+    unit = account.budget.unit
+    left = account.left - sum(_expected(work, unit) for work in after)
     placed: list[Placed] = []
-    done: set[str] = set()
-    waiting = [work for work in works if work.information > 0]
+    done = {work.name for work in after}
+    waiting = [work for work in works if work.information > 0 and work.name not in done]
     while waiting:
         chains = {work.name: [*_before(work, by_name, done), work] for work in waiting}
         best = max(waiting, key=lambda work: (worth(chains[work.name]), -works.index(work)))
@@ -95,6 +101,27 @@ def order(works: Sequence[Work], account: Account) -> list[Placed]:
         left -= expected if fits else 0.0
         waiting = [work for work in waiting if work.name not in done and not _hopeless(work, by_name, placed)]
     return placed
+
+
+def affordable(works: Sequence[Work], placed: Sequence[Placed], account: Account, *, missing: int) -> list[Placed]:
+    """The placed works where they may lead to a verdict, else what one takes first, else nothing: half of one is none.
+
+    A verdict takes `missing` sequences more and, unless it has spoken, the ensemble. Where that does not fit, the
+    reason names the budget that would do.
+    """
+    needed, unit = _needed(works, missing), account.budget.unit
+    if not _out(placed) & {work.name for work in needed}:
+        return list(placed)
+    first = order(needed, account)
+    if not _out(first):
+        return [*first, *order(works, account, after=needed)]
+    expected = sum(_expected(work, unit) for work in needed)
+    would_do = _rounded_up(account.spent + OVERHEAD * expected)
+    reason = (
+        f"a verdict takes about {expected:.3g} {unit} more and {account.left:.3g} {unit} are left of {account.budget}; "
+        f"--budget {would_do:g}{unit} would do"
+    )
+    return [Placed(work=one.work, why=one.why, left_out=reason) for one in placed]
 
 
 def worth(chain: Sequence[Work]) -> float:
@@ -127,6 +154,29 @@ def entropy(p: float) -> float:
 
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _out(placed: Sequence[Placed]) -> set[str]:
+    return {one.work.name for one in placed if one.left_out is not None}
+
+
+def _needed(works: Sequence[Work], missing: int) -> list[Work]:
+    """The ensemble, evaluations of so many sequences (of all where there are fewer), and what they need."""
+    by_name = {work.name: work for work in works}
+    found: list[Work] = []
+    for work in works:
+        looks = len(work.sequences) if work.kind == "evaluation" else 0
+        if (looks and missing > 0) or (work.information > 0 and not looks):
+            missing -= looks
+            done = {one.name for one in found}
+            found += [one for one in (*_before(work, by_name, done), work) if one.name not in done]
+    return found
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit - 1e-9) * unit
 
 
 def _before(work: Work, by_name: Mapping[str, Work], done: Iterable[str]) -> list[Work]:

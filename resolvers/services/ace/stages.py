@@ -10,10 +10,11 @@ from graph.queries import ace, hypotheses
 from nvp.dynamics.domain import domain
 from resolvers.ace.successors import successors
 from resolvers.ace.verdicts import SUREST, Verdict
+from resolvers.ace.words import counted
 from resolvers.services.ace import atlas_indexer, ballot, executing, samples
-from resolvers.services.ace.composing import works_of
+from resolvers.services.ace.composing import ensemble_of, works_of
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
-from resolvers.services.ace.scheduling import order
+from resolvers.services.ace.scheduling import affordable, order
 from resolvers.services.shadows import read_said
 
 UNKNOWN_PRIOR = 0.5
@@ -45,7 +46,7 @@ async def compose(inquiry: Inquiry) -> StageOutputs:
     return {
         **inquiry.plan.to_json(),
         **asked,
-        "said": f"{len(parts)} questions: {'; '.join(one.name for one in parts)}.",
+        "said": f"{counted(len(parts), 'question')}: {'; '.join(one.name for one in parts)}.",
     }
 
 
@@ -56,13 +57,16 @@ async def plan(inquiry: Inquiry) -> StageOutputs:
 
 async def schedule(inquiry: Inquiry) -> StageOutputs:
     """What is to be done, in which order and where, and why."""
-    placed = order(await works_of(inquiry), inquiry.account)
+    works = await works_of(inquiry)
+    missing = inquiry.plan.fewest - len(atlas_indexer.used_sequences(inquiry))
+    placed = affordable(works, order(works, inquiry.account), inquiry.account, missing=missing)
     first = next((one for one in placed if one.left_out is None), None)
+    nothing = f"nothing is begun: {placed[0].left_out}" if placed else "there is nothing more to look at"
     return {
         "works": [one.to_json() for one in placed],
         "left": inquiry.account.left,
         "unit": inquiry.account.budget.unit,
-        "said": f"first {first.why}." if first else "nothing that would tell more fits into the budget.",
+        "said": f"first {first.why}." if first else f"{nothing}.",
     }
 
 
@@ -87,7 +91,7 @@ async def verify(inquiry: Inquiry) -> StageOutputs:
     again, why = _again(inquiry, verdict, quorum=quorum, gone=gone)
     return {
         "verdict": final,
-        "ensemble": report,
+        "ensemble": {**report, "trained": ensemble_of(inquiry.run.config)},
         "quorum": quorum,
         "laws": {
             "predictions": report["accepted"],
@@ -137,7 +141,7 @@ async def report(inquiry: Inquiry) -> StageOutputs:
         "credence": found["credence"],
         "evidence": evaluations,
         "next": proposed,
-        "said": f"credence {found['prior']:.3g} → {found['credence']:.3g}; {len(proposed)} hypotheses follow from it.",
+        "said": f"credence {found['prior']:.3g} → {found['credence']:.3g}; {_follow(len(proposed))}.",
     }
 
 
@@ -209,13 +213,18 @@ def _again(inquiry: Inquiry, verdict: Verdict, *, quorum: bool, gone: bool) -> t
     if verdict.stopped_by == "decision":
         return False, "the test has decided"
     if inquiry.round >= inquiry.max_rounds:
-        return False, f"{inquiry.max_rounds} rounds are over"
+        return False, f"no round is left of {inquiry.max_rounds}"
     if len(atlas_indexer.used_sequences(inquiry)) >= inquiry.plan.sequences:
         return False, "as many sequences as were planned have been looked at"
-    last = inquiry.outputs("execute")
-    if not last["sequences"]:
+    planned, looked = inquiry.outputs("plan"), inquiry.outputs("execute")["sequences"]
+    waiting = {one["sequence"] for one in planned["evidence"]} - set(looked)
+    if not looked or not (planned["renewable"] or waiting):
         return False, "there is nothing more to look at"
-    return True, f"undecided after {len(verdict.cited)} sequences: more of them are looked for"
+    return True, f"undecided after {counted(len(verdict.cited), 'sequence')}: more are looked for"
+
+
+def _follow(n: int) -> str:
+    return f"{counted(n, 'hypothesis')} follow{'s' * (n == 1)} from it"
 
 
 def _weight(prior: float, credence: float) -> float:

@@ -81,6 +81,17 @@ def test_they_speak_one_by_one_and_are_read_as_they_were_written(together: Shado
     np.testing.assert_allclose(again.say(window).mean, said.mean, atol=1e-6)
 
 
+def test_how_long_the_compiler_takes_does_not_change_what_is_learnt(
+    together: Shadows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadows, "BRIEF", STEPS - 1)
+    members = members_of(config(), data())
+    *_, trained = train(config(), members)
+    longer = shadows_of(config(), members, trained)
+    for one, other in zip(jax.tree.leaves(longer.params), jax.tree.leaves(together.params), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_a_record_is_seen_whole() -> None:
     times = np.datetime64("2019-03-25T00", "s") + 3600 * np.arange(8)
     record = [replace(fluid_series(seed=seed), valid_time=times) for seed in range(3)]
@@ -95,6 +106,15 @@ def test_the_recipe_is_what_is_minimised_not_how_long() -> None:
     assert (made.size, made.history, made.epochs, made.seconds) == ("tiny", 2, None, None)
     assert made.loss == LossConfig(gradient=0.5)
     assert recipe_of({}, history=None) == TrainingConfig()
+    assert recipe_of(training, history=2, size="small").size == "small"
+
+
+def test_members_are_of_the_size_that_is_asked_for() -> None:
+    small = replace(config(), recipe=recipe_of({}, history=None, size="small"))
+    plans = [members_of(one, data())[0].goal.plan for one in (config(), small)]
+    assert [one.model.widths for one in plans] == [(16, 32, 32), (32, 64, 96)]
+    # the more parameters, the less each moves
+    assert members_of(small, data())[0].training.learning_rate == 1e-3
 
 
 def test_one_is_no_ensemble_and_nonsense_is_not_followed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from resolvers.ace.expansion import Plan, plan
 from resolvers.ace.grammar import parse
 from resolvers.ace.successors import successors
 from resolvers.ace.verdicts import Sample, Verdict, judge, updated
+from resolvers.ace.words import counted
 
 # fidelities of 30 sequences around 0.8, and how much better than ridge they are
 FIDELITY = 0.8 + 0.05 * np.random.default_rng(3).standard_normal(30)
@@ -120,7 +121,7 @@ def test_void_sequences_dependence_and_budget_are_caveats() -> None:
     made = plan(parse(PLASMA.format(0.6)))
     found = judge(made, samples(made, [math.nan, *FIDELITY]), drawn="days")
     assert found.verdict == "supported"
-    assert any("1 sequences could not be scored" in one for one in found.caveats)
+    assert any("1 sequence could not be scored: nothing changes in it." in one for one in found.caveats)
     assert any("are days, which follow each other" in one for one in found.caveats)
     poor = judge(made, samples(made, list(FIDELITY[:3])), budget_gone=True)
     assert poor.stopped_by == "budget"
@@ -160,3 +161,14 @@ def test_what_to_ask_next() -> None:
     assert 0.6 < sharper.threshold < 0.8
     assert noisy.perturbation is not None
     assert successors(claim, judge(made, samples(made, []))) == ()
+
+
+def test_what_is_said_is_english_whatever_the_number() -> None:
+    assert [counted(n, "sequence") for n in (0, 1, 2)] == ["0 sequences", "1 sequence", "2 sequences"]
+    assert (counted(3, "new sequence"), counted(2, "hypothesis")) == ("3 new sequences", "2 hypotheses")
+    one, five = (
+        judge(made := plan(parse(f"{PLASMA.format(0.3)} for {steps} steps")), samples(made, [0.9] * 20))
+        for steps in (1, 5)
+    )
+    assert one.reading.endswith("holds for the typical sequence (8 looked at).")
+    assert "at each of 5 leads" in five.reading

@@ -126,3 +126,19 @@ async def test_the_graph_tells_what_runs_took(gateway: Gateway) -> None:
     assert (found.n, found.source, found.device) == (3, MEASURED, "NVIDIA H200")
     assert found.seconds == pytest.approx(20, rel=0.3)
     assert found.joules == pytest.approx(400, rel=0.6)
+
+
+def test_larger_members_are_priced_by_what_their_networks_multiply() -> None:
+    def wanted(**changes: Any) -> float:
+        return size("shadows", {"task": "train", "members": 3, "steps": 30, "batch": 4, **changes}).n
+
+    assert wanted() == wanted(size="tiny") == pytest.approx(1.0)
+    assert wanted(size="small") == pytest.approx(656 / 144)
+    assert wanted(size="base") == pytest.approx(9376 / 144)
+    assert wanted(steps=15) == pytest.approx(0.5)
+    took = [
+        Took(uid="t", config={"task": "train", "members": 3, "steps": 30, "batch": 4}, device="cpu",
+             seconds=30.0, joules=300.0, source=ESTIMATED)
+    ]  # fmt: skip
+    large = fitted("shadows", {"task": "train", "members": 3, "steps": 30, "batch": 4, "size": "small"}, took)
+    assert large.joules == pytest.approx(300 * 656 / 144, rel=0.2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
+from nvp.dynamics.kinds import KINDS, Kind
 from resolvers.services.ace import atlas_indexer
 from resolvers.services.ace.composing import MOST_HISTORY, STARTS, vote_starts
 from resolvers.services.recipes import plan
@@ -23,7 +27,7 @@ def inquiry(*, round: int = 1, split: str = "a split") -> Any:
     )
 
 
-def rows() -> list[SequenceRow]:
+def rows(request: GenerationRequest = REQUEST) -> list[SequenceRow]:
     return [
         SequenceRow(
             uid=made.uid,
@@ -42,7 +46,7 @@ def rows() -> list[SequenceRow]:
             length=6,
             digest="",
         )
-        for made in plan(REQUEST)
+        for made in plan(request)
     ]
 
 
@@ -61,6 +65,16 @@ def test_more_of_the_same_recipe_is_simulated_from_a_root_of_its_own() -> None:
         again = atlas_indexer._fresh(other, rows(), 3)
         assert again is not None
         assert again["seed"] != fresh["seed"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recipe_of_either_kind_is_asked_for_as_it_was(kind: Kind) -> None:
+    changed = {"scale": 16, "steps": 6} | ({"noise_sigma": 0.3} if kind == "perturbation" else {})
+    known = rows(GenerationRequest(domain="fluid_dynamics", kind=kind, sequences=1, settings=changed))
+    fresh = atlas_indexer._fresh(inquiry(), known, 2)
+    assert fresh is not None
+    made = plan(GenerationRequest(**json.loads(json.dumps(fresh))))
+    assert [one.recipe["config"] for one in made] == [known[0].recipe["config"]] * 2
 
 
 def test_nothing_is_simulated_where_nobody_can_or_nothing_is_wanted() -> None:

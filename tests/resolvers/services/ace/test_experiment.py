@@ -191,7 +191,8 @@ async def test_what_cannot_be_tested_is_refused_or_asked_back(services: Services
     for budget in ("0J", "-5J", "nanJ", "500", "inf s"):
         with pytest.raises(GraphError, match="budget"):
             await spawned(services, TRUE, budget=budget)
-    for asked in ({"shadows": 1}, {"max_rounds": 0}, {"seed": -1}):
+    refused = ({"shadows": 1}, {"max_rounds": 0}, {"seed": -1}, {"shadow_size": "huge"}, {"shadow_steps": 0})
+    for asked in (*refused, {"shadow_size": "same"}):  # ridge regression has no size
         with pytest.raises(GraphError, match="expected"):
             await spawned(services, TRUE, **asked)
     with pytest.raises(NotFound, match="base Checkpoint of domain"):

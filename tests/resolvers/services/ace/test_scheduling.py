@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from resolvers.ace.sequential import evidence
 from resolvers.energy.budget import Account, Budget
-from resolvers.services.ace.scheduling import Work, entropy, information, order, worth
+from resolvers.energy.spent import ESTIMATED, Spent
+from resolvers.services.ace.scheduling import Work, affordable, entropy, information, order, worth
 
 
 def work(name: str, *, bits: float, joules: float | None, needs: tuple[str, ...] = ()) -> Work:
@@ -58,6 +59,45 @@ def test_what_does_not_fit_is_left_out_with_what_needs_it() -> None:
     guessed = replace(look, error=3.0)
     assert placed(guessed, amount=40) == [("look", True)]
     assert placed(guessed, amount=30) == [("look", False)]
+
+
+def looks(name: str, sequences: int, *, joules: float, needs: tuple[str, ...] = ()) -> Work:
+    made = work(name, bits=0.5, joules=joules, needs=needs)
+    return replace(made, sequences=tuple(f"{name} {at}" for at in range(sequences)))
+
+
+def test_half_a_verdict_is_not_paid_for_and_the_budget_that_would_do_is_named() -> None:
+    train = replace(work("train", bits=0, joules=300), kind="shadows")
+    vote = replace(work("vote", bits=1, joules=83, needs=("train",)), kind="shadows")
+    first, more = looks("look", 8, joules=55), looks("look further", 10, joules=60)
+    works = [first, more, train, vote]
+
+    def left_out(amount: float, *, missing: int = 7, spent: float = 0.0) -> dict[str, str | None]:
+        account = Account(Budget(amount, "J"), [Spent(spent, 1.0, ESTIMATED)])
+        found = affordable(works, order(works, account), account, missing=missing)
+        return {one.work.name: one.left_out for one in found}
+
+    assert set(left_out(500).values()) == {None}
+    # what is not needed may be left out: eight sequences are enough
+    assert [name for name, why in left_out(450).items() if why] == ["look further"]
+    poor = left_out(430)
+    assert set(poor) == {"train", "vote", "look", "look further"}
+    # 1.05 × (55 + 300 + 83)
+    assert set(poor.values()) == {"a verdict takes about 438 J more and 430 J are left of 430J; --budget 460J would do"}
+    assert "--budget 480J would do" in (left_out(440, spent=16)["train"] or "")
+    # where more sequences are needed, those count too: 1.05 × 498
+    assert "--budget 530J would do" in (left_out(450, missing=9)["train"] or "")
+    # an ensemble that has spoken is not needed again
+    again = order([first, more], account := Account(Budget(80.0, "J")))
+    assert [one.left_out for one in affordable([first, more], again, account, missing=0)].count(None) == 1
+
+
+def test_what_it_takes_is_what_it_needs_as_well() -> None:
+    simulate = work("simulate", bits=0, joules=40)
+    new = looks("look", 9, joules=60, needs=("simulate",))
+    placed = order([simulate, new], account := Account(Budget(90.0, "J")))
+    (reason,) = {one.left_out for one in affordable([simulate, new], placed, account, missing=9)}
+    assert reason == "a verdict takes about 100 J more and 90 J are left of 90J; --budget 110J would do"
 
 
 def test_seconds_decide_where_nobody_knows_joules() -> None:
