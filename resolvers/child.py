@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
@@ -27,7 +27,7 @@ from resolvers.pipe import Done, Execute, Hello, Message, Ready, Spending, Stop,
 from resolvers.services.context import Services, open_services
 from resolvers.task import Cancelled, LeaseLost, Task
 
-# kind of run → the module whose `execute` (or `execute_batch`, for runs that arrive together) does it
+# kind of run → the module whose `execute` does it
 SERVICES = {
     "training": "resolvers.services.training",
     "prediction": "resolvers.services.prediction",
@@ -40,8 +40,13 @@ SERVICES = {
     "shadows": "resolvers.services.shadows",
 }
 
+# kinds whose runs are computed as one where they arrive together, by `execute_batch`
+TOGETHER = frozenset({"prediction"})
 # kinds that wait for other runs rather than compute: those that arrive together are worked side by side
 WAITING = frozenset({"ace"})
+
+# runs that are worked as one, each with its task
+Portion = Sequence[tuple[RunRow, Task]]
 
 log = logging.getLogger(__name__)
 
@@ -92,20 +97,40 @@ class Child:
         return await hearing
 
     async def _work(self, services: Services, runs: Sequence[RunRow]) -> None:
+        """Work the runs kind by kind, and answer for each as it ends."""
         self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
         for kind in dict.fromkeys(run.kind for run in runs):
-            together = [(run, self._tasks[run.uid]) for run in runs if run.kind == kind]
+            alike = [(run, self._tasks[run.uid]) for run in runs if run.kind == kind]
+            if kind in TOGETHER:
+                await self._beside(kind, services, [alike])
+            elif kind in WAITING:
+                await self._beside(kind, services, [[one] for one in alike])
+            else:
+                for one in alike:
+                    await self._beside(kind, services, [[one]])
+
+    async def _beside(self, kind: str, services: Services, portions: Sequence[Portion]) -> None:
+        """Work portions of runs side by side, and answer for each when it ends.
+
+        Whatever is spent while n runs go on, each of them has 1/n of.
+        """
+        going = {asyncio.create_task(_errors(kind, services, portion)): portion for portion in portions}
+        while going:
+            uids = [run.uid for portion in going.values() for run, _ in portion]
             with meter() as running:
-                uids = [run.uid for run, _ in together]
                 telling = asyncio.create_task(self._tell(running, uids, services.settings.lease_seconds / 3))
                 try:
-                    errors = await _errors(kind, services, together)
+                    ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     telling.cancel()
-            # what arrives together is worked together, and shares what that takes
-            for uid, error in errors.items():
-                done = _done(uid, error, " + ".join(sorted(self._tasks[uid].devices)) or device())
-                await self._say(replace(done, spent=self._spent(running, uid, len(together))))
+            for uid in uids:
+                self._tasks[uid].note(None, share(running.spent, len(uids)))
+            for work in ended:
+                del going[work]
+                for uid, error in work.result().items():
+                    task = self._tasks[uid]
+                    done = _done(uid, error, " + ".join(sorted(task.devices)) or device())
+                    await self._say(replace(done, spent=total(task.spent)))
 
     async def _tell(self, running: Meter, uids: Sequence[str], seconds: float) -> None:
         """Say every so often what was spent: should this process be killed, that much is known."""
@@ -114,35 +139,26 @@ class Child:
             await self._say(Spending(by={uid: self._spent(running, uid, len(uids)) for uid in uids}))
 
     def _spent(self, running: Meter, uid: str, among: int) -> Spent:
-        """A run's part of what is spent here, and what others spent for it."""
-        return total([share(running.spent, among), *self._tasks[uid].elsewhere])
+        """A run's part of what is being spent here, and what was spent for it before and elsewhere."""
+        return total([share(running.spent, among), *self._tasks[uid].spent])
 
     async def _say(self, message: Message) -> None:
         await send(self._writer, message)
 
 
-async def _errors(
-    kind: str, services: Services, together: Sequence[tuple[RunRow, Task]]
-) -> Mapping[str, Exception | None]:
-    """Work runs of one kind, as a batch where their service can; what went wrong with each."""
+async def _errors(kind: str, services: Services, portion: Portion) -> Mapping[str, Exception | None]:
+    """Work runs of one kind, as a batch where they are to be worked together; what went wrong with each."""
+    errors: dict[str, Exception | None] = dict.fromkeys(run.uid for run, _ in portion)
     try:
         module = import_module(SERVICES[kind])
-        if hasattr(module, "execute_batch"):
-            found: Mapping[str, Exception | None] = await module.execute_batch(services, together)
-            return found
+        if kind in TOGETHER:
+            errors |= await module.execute_batch(services, portion)
+        else:
+            ((run, task),) = portion
+            await module.execute(services, run, task)
     except Exception as error:
-        return dict.fromkeys((run.uid for run, _ in together), error)
-    works = [_error(module.execute(services, run, task)) for run, task in together]
-    ended = await asyncio.gather(*works) if kind in WAITING else [await work for work in works]
-    return {run.uid: error for (run, _), error in zip(together, ended, strict=True)}
-
-
-async def _error(work: Awaitable[None]) -> Exception | None:
-    try:
-        await work
-    except Exception as error:
-        return error
-    return None
+        return dict.fromkeys(errors, error)
+    return errors
 
 
 def _done(uid: str, error: Exception | None, name: str | None) -> Done:

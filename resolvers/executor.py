@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from graph.errors import Outage
 from graph.queries.runs import RunRow
@@ -84,8 +84,8 @@ class Executor:
         if not isinstance(answer, Ready):
             raise TypeError(f"expected Ready first, got {type(answer).__name__}.")
 
-    async def execute(self, group: Sequence[RunRow]) -> dict[str, Done]:
-        """Work these leased runs; how each ended, by uid. Raises ChildDied.
+    async def execute(self, group: Sequence[RunRow], heard: Callable[[Done], None] = lambda _: None) -> dict[str, Done]:
+        """Work these leased runs; how each ended, by uid, and `heard` as soon as it did. Raises ChildDied.
 
         One group at a time: call it again only after it has returned.
         """
@@ -96,6 +96,7 @@ class Executor:
             match await self._hear():
                 case Done() as done:
                     self.ended[done.uid] = done
+                    heard(done)
                 case Spending() as told:
                     self.spending |= told.by
         return dict(self.ended)

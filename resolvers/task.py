@@ -35,9 +35,9 @@ class Task:
 
     def __init__(self, gateway: Gateway, run: runs.RunRow, *, thread: ThreadPoolExecutor | None = None) -> None:
         self.lease: Lease = run.lease
-        # of what others did for this run: on which devices, and what they spent there
+        # on which devices others worked for this run, and what was spent for it so far, here and there
         self.devices: set[str] = set()
-        self.elsewhere: list[Spent] = []
+        self.spent: list[Spent] = []
         self._gateway = gateway
         self._thread = thread
         self._reported = 0.0
@@ -76,11 +76,11 @@ class Task:
             raise self._stop(self.lease.run)
 
     def note(self, device: str | None, spent: Spent | None) -> None:
-        """Take into the account what a process that is not ours did; `spent` None: it is counted already."""
+        """Take into the account what was done for this run; `spent` None: it is counted already."""
         if device is not None:
             self.devices.add(device)
         if spent is not None:
-            self.elsewhere.append(spent)
+            self.spent.append(spent)
 
     def cancel(self) -> None:
         """Make the next `check` raise `Cancelled`."""

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -100,7 +100,6 @@ class Worker:
         if claimed:
             self.claims.append((time.perf_counter() - began, len(claimed)))
             await self._work(executor, claimed)
-            await self._certify()
         if self._only is not None and (await runs.run(self._gateway, self._only)).finished:
             self.end()
         elif not claimed:
@@ -123,19 +122,28 @@ class Worker:
         if not group:
             return
         self._told, self._killed = {}, False
+        by_uid, finishing = {run.uid: run for run in group}, dict[str, asyncio.Task[None]]()
+
+        def heard(done: Done) -> None:
+            """A run's end is written at once, however long the others of its group go on."""
+            finishing[done.uid] = asyncio.create_task(self._finish(by_uid[done.uid], self._judged(done)))
+
         beside = [asyncio.create_task(self._keep(executor, group))]
         beside += [asyncio.create_task(self._limit(executor, run)) for run in group if run.time_limit is not None]
         try:
-            outcomes = await self._outcomes(executor, group)
+            outcomes = await self._outcomes(executor, group, heard)
         finally:
             for task in beside:
                 task.cancel()
-        await asyncio.gather(*(self._finish(run, outcomes[run.uid]) for run in group))
+        left = (self._finish(run, outcomes[run.uid]) for run in group if run.uid not in finishing)
+        await asyncio.gather(*finishing.values(), *left)
 
-    async def _outcomes(self, executor: Executor, group: Sequence[RunRow]) -> dict[str, Done]:
+    async def _outcomes(
+        self, executor: Executor, group: Sequence[RunRow], heard: Callable[[Done], None]
+    ) -> dict[str, Done]:
         """How each run ended; where the child died or we must end, what that means for the run."""
         handing_back = False
-        working = asyncio.create_task(executor.execute(group))
+        working = asyncio.create_task(executor.execute(group, heard))
         ending = asyncio.create_task(self._ending.wait())
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,9 +192,10 @@ class Worker:
         deadline: float | None = None
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
-            kept = (run for run in group if self._told.get(run.uid) is None or self._told[run.uid].state == "FAILED")
+            going = [run for run in group if run.uid not in executor.ended]
+            kept = (run for run in going if self._told.get(run.uid) is None or self._told[run.uid].state == "FAILED")
             await asyncio.gather(*(self._renew(executor, run, renewed) for run in kept))
-            if all(run.uid in self._told for run in group):  # else those that go on need the child
+            if going and all(run.uid in self._told for run in going):  # else those that go on need the child
                 deadline = deadline or time.monotonic() + GRACE_SECONDS
                 if time.monotonic() > deadline:
                     await executor.kill()
@@ -208,6 +217,8 @@ class Worker:
             if time.monotonic() - renewed[run.uid] < self._settings.lease_seconds:
                 return
             beat = None
+        if run.uid in executor.ended:
+            return  # its end is written, or about to be
         if beat is None or beat.cancel_requested:
             told = Done(uid=run.uid, state="LOST" if beat is None else "CANCELLED")
             self._told[run.uid] = told if beat is None else self._told.get(run.uid, told)
@@ -238,6 +249,7 @@ class Worker:
             self._gateway, run.uid, "RUNNING", state, run.lease_token, delay=delay, lost=lost, **fields
         )
         log.info("run %s: %s", run.uid, state if moved else "lease lost")
+        await self._certify()
 
 
 async def work(settings: Settings, capability: str, *, only: str | None = None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,9 +16,11 @@ from graph.queries.runs import RunRow
 from graph.settings import Settings
 from resolvers import child
 from resolvers.child import Child
+from resolvers.energy.spent import ESTIMATED, Spent
 from resolvers.executor import Executor
-from resolvers.pipe import Execute, Hello, Message, Ready
+from resolvers.pipe import Done, Execute, Hello, Message, Ready
 from resolvers.services.context import Services
+from resolvers.task import Task
 from tests.resolvers.working import leased
 
 pytestmark = pytest.mark.db
@@ -28,9 +31,11 @@ class _Answers:
 
     def __init__(self) -> None:
         self.said: list[Message] = []
+        self.more = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         self.said.append(pickle.loads(data[4:]))
+        self.more.set()
 
     async def drain(self) -> None:
         pass
@@ -79,3 +84,60 @@ async def test_a_backend_that_cannot_start_fails_the_run_and_not_the_child(
         done = (await executor.execute([run]))[run.uid]
         assert executor.pid is not None
     assert (done.state, done.error_code, done.device) == ("FAILED", "INTERNAL", None)
+
+
+class _Paced:
+    """Stands for a service: its first run ends at once, the others when they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go = asyncio.Event()
+
+    async def execute(self, services: Services, run: RunRow, task: Task) -> None:
+        self.begun.append(run.uid)
+        if len(self.begun) > 1:
+            await self.go.wait()
+
+
+@contextmanager
+def _six_joules() -> Iterator[Any]:
+    yield SimpleNamespace(spent=Spent(6.0, 1.0, ESTIMATED))
+
+
+@pytest.mark.parametrize(
+    ("kind", "joules"),
+    [("ace", (3.0, 9.0)), ("relaxation", (6.0, 6.0))],  # side by side, and one after the other
+)
+async def test_a_run_is_answered_for_when_it_ends_and_pays_for_its_own_time(
+    kind: str, joules: tuple[float, float], services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = _Paced()
+    monkeypatch.setattr(child, "import_module", lambda name: service)
+    monkeypatch.setattr(child, "meter", _six_joules)
+    group = [
+        await leased(
+            services,
+            await runs.submit(
+                services.gateway, kind=kind, config={}, capability="batch", dedup_key=None, rng_seed=0, inputs=[]
+            ),
+        )
+        for _ in range(2)
+    ]
+    answers = _Answers()
+    told = _told(Hello(settings=services.settings), Execute(runs=tuple(group)))
+    serving = asyncio.create_task(Child(told, cast("asyncio.StreamWriter", answers)).serve())
+
+    async def ended(n: int) -> list[Done]:
+        while len(done := [said for said in answers.said if isinstance(said, Done)]) < n:
+            answers.more.clear()
+            await answers.more.wait()
+        return done
+
+    async with asyncio.timeout(20):
+        (quick,) = await ended(1)
+        assert (quick.uid, quick.state) == (group[0].uid, "SUCCEEDED")
+        service.go.set()
+        quick, slow = await ended(2)
+    serving.cancel()
+    assert slow.uid == group[1].uid
+    assert [done.spent and done.spent.joules for done in (quick, slow)] == list(joules)

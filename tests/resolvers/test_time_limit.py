@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -33,7 +33,7 @@ class _Child:
         self._seconds = seconds
         self._stop = asyncio.Event()
 
-    async def execute(self, group: Sequence[RunRow]) -> dict[str, Done]:
+    async def execute(self, group: Sequence[RunRow], heard: Callable[[Done], None]) -> dict[str, Done]:
         self.spending = dict.fromkeys((run.uid for run in group), SPENT)
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self.killed)]
         await asyncio.wait(waits, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -44,6 +44,7 @@ class _Child:
         for run in group:
             state = "CANCELLED" if run.uid in self.told else "SUCCEEDED"
             self.ended[run.uid] = Done(uid=run.uid, state=state, device="cpu", spent=SPENT)
+            heard(self.ended[run.uid])
         return self.ended
 
     async def stop(self, uid: str, *, lost: bool = False) -> None:

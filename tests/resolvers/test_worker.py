@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.db
 CRASHED = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message="died.", again=True)
 
 
-async def _submitted(services: Services) -> RunRow:
+async def _submitted(services: Services, *, dedup_key: str | None = "k") -> RunRow:
     return await runs.submit(
-        services.gateway, kind="training", config={}, capability="batch", dedup_key="k", rng_seed=0, inputs=[]
+        services.gateway, kind="training", config={}, capability="batch", dedup_key=dedup_key, rng_seed=0, inputs=[]
     )
 
 
@@ -97,6 +98,42 @@ async def test_leases_outlive_long_work_and_cancellations_are_passed_on(services
         "MATCH (r:Run {uid: $uid}) RETURN r.lease_until > datetime() AS held", uid=kept.uid
     )
     assert now == [{"held": True}]
+
+
+class _Slow(_Child):
+    """Ends its first run at once and the others when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def execute(self, group: Sequence[RunRow], heard: Callable[[Done], None]) -> dict[str, Done]:
+        for run in group:
+            self.ended[run.uid] = Done(uid=run.uid, state="SUCCEEDED", device="cpu")
+            heard(self.ended[run.uid])
+            await self.go.wait()
+        return self.ended
+
+
+async def test_the_end_of_a_run_does_not_wait_for_those_beside_it(services: Services) -> None:
+    for _ in range(2):
+        await _submitted(services, dedup_key=None)
+    claimed = await runs.claim(services.gateway, capability="batch", worker="w", lease_seconds=2.0, limit=2)
+    child = _Slow()
+    impatient = services.settings.model_copy(update={"lease_seconds": 0.6})
+    working = asyncio.create_task(Worker(services.gateway, impatient, "batch")._work(cast("Executor", child), claimed))
+    quick, slow = (run.uid for run in claimed)
+    async with asyncio.timeout(30):
+        done = None
+        while done is None or done.state != "SUCCEEDED":
+            await asyncio.sleep(0.05)
+            done = await runs.run(services.gateway, quick)
+    await asyncio.sleep(0.5)  # a sign of life or two
+    assert (await runs.run(services.gateway, slow)).state == "RUNNING"
+    child.go.set()
+    await working
+    assert (await runs.run(services.gateway, slow)).state == "SUCCEEDED"
+    assert child.told == [], "no lease was lost"
 
 
 async def test_two_workers_share_what_there_is(services: Services) -> None:
