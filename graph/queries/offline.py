@@ -82,6 +82,24 @@ async def frames(gateway: Gateway, sequence: str, first: int, last: int) -> list
     return [(row["t_index"], row["sha256"], row["context_sha256"]) for row in rows]
 
 
+async def is_known(gateway: Gateway, training: OfflineTrainingRow) -> bool:
+    """Whether the graph has this very run; raises Conflict where it has another account of it, or one of its own."""
+    rows = await gateway.read(_ACCOUNT, run=training.run)
+    if rows and rows[0]["bundle_sha256"] != training.bundle_sha256:
+        raise other_account(training, rows[0]["bundle_sha256"])
+    return bool(rows)
+
+
+def other_account(training: OfflineTrainingRow, known: str | None) -> Conflict:
+    """Of the same run: what was imported (or is on disk already) is not what the bundle says."""
+    here = "as it is known here" if known is None else f"as the graph has it ({known[:12]}…)"
+    return Conflict(
+        "OTHER_BUNDLE",
+        f"expected run {training.run} {here}, got another account of it ({training.bundle_sha256[:12]}…).",
+        next_step="Import the bundle that was imported first, or train into a new folder.",
+    )
+
+
 async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence[Part]) -> Recorded:
     """Write the run with everything it made; `parts` are those of its split whose sequences the graph has.
 
@@ -130,6 +148,7 @@ async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence
             "parameter_count": row.model["parameter_count"],
         },
         "checkpoint": checkpoint,
+        "uri": row.checkpoint["uri"],
         "checkpoint_properties": _checkpoint(model, row.checkpoint),
         "epochs": [_epoch(row.run, one) for one in row.epochs],
         "parts": [
@@ -146,12 +165,7 @@ async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence
             if query is _RUN:
                 known = (await result.single(strict=True))["bundle_sha256"]
                 if known != row.bundle_sha256:
-                    raise Conflict(
-                        "OTHER_BUNDLE",
-                        f"expected run {row.run} as the graph has it ({str(known)[:12]}…), got another account of it "
-                        f"({row.bundle_sha256[:12]}…).",
-                        next_step="Import the bundle that was imported first, or train into a new folder.",
-                    )
+                    raise other_account(row, known)
             counters = (await result.consume()).counters
             counts[0] += counters.nodes_created
             counts[1] += counters.relationships_created
@@ -202,6 +216,8 @@ RETURN e.t_index AS t_index, e.sha256 AS sha256, e.context_sha256 AS context_sha
 ORDER BY e.t_index LIMIT $limit
 """
 
+_ACCOUNT: LiteralString = "MATCH (r:Run {uid: $run}) RETURN r.bundle_sha256 AS bundle_sha256 LIMIT 1"
+
 _RUN: LiteralString = """
 MERGE (r:Run {uid: $run})
 ON CREATE SET r:TrainingRun, r += $run_properties
@@ -209,6 +225,7 @@ SET r.touched_at = datetime()
 RETURN r.bundle_sha256 AS bundle_sha256
 """
 
+# files that were collected are there again, for as long as those of a new checkpoint
 _MADE: LiteralString = """
 MATCH (r:Run {uid: $run})
 MERGE (p:Split {uid: $split})
@@ -217,6 +234,9 @@ MERGE (m:Model {uid: $model})
 ON CREATE SET m += $model_properties, m.created_at = datetime()
 MERGE (c:Checkpoint {uid: $checkpoint})
 ON CREATE SET c += $checkpoint_properties, c.created_at = datetime()
+FOREACH (_ IN CASE WHEN c.removed_at IS NULL THEN [] ELSE [1] END |
+  SET c.uri = $uri, c.created_at = datetime()
+  REMOVE c.removed_at, c.removed_by)
 SET m.best_checkpoint = coalesce(m.best_checkpoint, c.uid)
 MERGE (m)-[:HAS_CHECKPOINT]->(c)
 MERGE (m)-[:WAS_GENERATED_BY]->(r)

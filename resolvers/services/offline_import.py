@@ -1,13 +1,15 @@
 """Import of a bundle: what a training without this graph found out, checked to the last byte, becomes part of it.
 
 Files first (copied, checked again as they lie in the store, renamed into their place), then one transaction. So an
-import that fails leaves nothing behind in the graph, and one that is repeated adds nothing to it.
+import that fails leaves nothing behind in the graph, and one that is repeated adds nothing to it. Other files in their
+place are replaced only where the graph has this very bundle: they are damaged then, and never another training's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -63,9 +65,14 @@ async def import_bundle(services: Services, folder: Path) -> ImportReport:
     """Check a bundle and record it; raises FieldError for a bundle that is not whole, GraphError for another's run."""
     manifest, training = await asyncio.to_thread(_read, folder)
     parts, linked, absent = await _found(services, manifest)
-    await asyncio.to_thread(_keep, services.store.root / training.checkpoint["uri"], folder, manifest)
+    place = services.store.root / training.checkpoint["uri"]
+    known = await offline.is_known(services.gateway, training)
+    if not await asyncio.to_thread(_keep, place, folder, manifest, replace=known):
+        raise offline.other_account(training, None)
     await sequences.upsert_domain(services.gateway, asdict(registered_domain(manifest.model["domain"])))
     recorded: Recorded = await offline.record(services.gateway, training, parts)
+    # whoever took them for garbage just before they were recorded has seen them go; this puts them there again
+    await asyncio.to_thread(_keep, place, folder, manifest, replace=True)
     return ImportReport(
         run=training.run,
         model=recorded.model,
@@ -171,31 +178,43 @@ def _epochs(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _keep(place: Path, folder: Path, manifest: Manifest) -> None:
-    """The checkpoint's files in the store, whole; what is there already and right stays."""
+def _keep(place: Path, folder: Path, manifest: Manifest, *, replace: bool) -> bool:
+    """The checkpoint's files in the store, whole and young; False where others lie there and may not be replaced."""
     listed = {
         path.removeprefix(f"{CHECKPOINT}/"): str(said["sha256"])
         for path, said in manifest.files.items()
         if path.startswith(f"{CHECKPOINT}/")
     }
     if _holds(place, listed):
-        return
+        with suppress(OSError):
+            os.utime(place)
+        return True
+    if place.exists() and not replace:
+        return False
     place.parent.mkdir(parents=True, exist_ok=True)
     copy = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
+    before = copy.with_name(f"{copy.name}.before")
     try:
-        shutil.copytree(folder / CHECKPOINT, copy)
+        # as old as they are here: garbage is known by its age
+        shutil.copytree(folder / CHECKPOINT, copy, copy_function=shutil.copyfile)
+        os.utime(copy)
         if not _holds(copy, listed):  # it changed while it was copied
             raise FieldError("BAD_BUNDLE", f"expected {folder} to stay as it is, got other files.", next_step=COPY)
-        with suppress(FileNotFoundError):
-            if not _holds(place, listed):
-                shutil.rmtree(place)
+        if replace and not _holds(place, listed):
+            with suppress(FileNotFoundError):
+                place.rename(before)
         try:
             copy.rename(place)
-        except OSError:  # another import was faster
-            if not _holds(place, listed):
+        except OSError:
+            if not place.exists():
+                with suppress(OSError):
+                    before.rename(place)
                 raise
+            return _holds(place, listed)  # another import was faster
     finally:
-        shutil.rmtree(copy, ignore_errors=True)
+        for left in (copy, before):
+            shutil.rmtree(left, ignore_errors=True)
+    return True
 
 
 def _holds(place: Path, listed: Mapping[str, str]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +17,13 @@ import pytest
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import runs, training
+from graph.queries import offline, runs, training
 from nvp.atlas.maps.loader import EnergyAtlasLoader
 from nvp.dynamics.samples import save_sample
 from nvp.errors import FieldError
 from nvp.training.events import EpochDone
 from resolvers.services import offline_data
-from resolvers.services.bundle import CHECKPOINT, MANIFEST, METRICS, TRAINING, read_bundle
+from resolvers.services.bundle import CHECKPOINT, MANIFEST, METRICS, TRAINING, file_digest, read_bundle
 from resolvers.services.context import Services
 from resolvers.services.forecasters import forecaster_of
 from resolvers.services.importing import IngestRequest
@@ -247,6 +249,99 @@ async def test_another_account_of_the_same_run_is_a_conflict(services: Services,
     with pytest.raises(GraphError, match="another account"):
         await import_bundle(services, bundle)
     assert await counts(services) == before
+
+
+def _other_parameters(bundle: Path) -> None:
+    """Another training's files under the same run and step."""
+    config = bundle / CHECKPOINT / "config.json"
+    config.write_text(config.read_text() + "\n")
+    facts = {"bytes": config.stat().st_size, "sha256": file_digest(config)}
+    _manifest(bundle, lambda said: said["files"].update({f"{CHECKPOINT}/config.json": facts}))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _age(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (0, 0))
+
+
+@pytest.mark.db
+async def test_no_import_touches_the_files_of_another_account(
+    services: Services, bundle: Path, finished: Path, data: list[Path]
+) -> None:
+    report = await import_bundle(services, bundle)
+    place = services.store.root / (await training.checkpoint(services.gateway, report.checkpoint)).uri
+    before = _contents(place.parent)
+    _other_parameters(bundle)
+    with pytest.raises(GraphError, match="another account") as refused:
+        await import_bundle(services, bundle)
+    assert (refused.value.code, _contents(place.parent)) == ("OTHER_BUNDLE", before)
+    # nor those of one that was killed just before it was recorded, or is about to be
+    await services.gateway.write("MATCH (r:Run {uid: $uid}) DETACH DELETE r", uid=report.run)
+    nodes = await counts(services)
+    with pytest.raises(GraphError, match="another account"):
+        await import_bundle(services, bundle)
+    assert (await counts(services), _contents(place.parent)) == (nodes, before)
+    # what this very bundle left there damaged is mended
+    await import_bundle(services, finished)
+    (place / "config.json").write_text("{")
+    await import_bundle(services, finished)
+    assert _contents(place.parent) == before
+
+    for path in data:
+        await ingest_file(services, IngestRequest(path=path, domain="fluid_dynamics"))
+    own = await worked(services, await submit_training(services, replace(RIDGE, seed=5)))
+    folder = services.store.root / "runs" / own.uid
+    trained = _contents(folder)
+    assert trained
+    _manifest(bundle, lambda said: said.update(run=own.uid))
+    with pytest.raises(GraphError, match="another account"):
+        await import_bundle(services, bundle)
+    assert _contents(folder) == trained
+
+
+@pytest.mark.db
+async def test_what_was_collected_comes_back_with_an_import(
+    services: Services, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _age(bundle)
+    report = await import_bundle(services, bundle)
+    row = await training.checkpoint(services.gateway, report.checkpoint)
+    place = services.store.root / row.uri
+
+    def newest() -> float:
+        return max(path.stat().st_mtime for path in [place, *place.rglob("*")])
+
+    assert newest() > time.time() - 600
+    whole = _contents(place)
+    await services.gateway.write(
+        "MATCH (c:Checkpoint) SET c.removed_at = datetime(), c.removed_by = 'gc', "
+        "c.created_at = datetime() - duration('P40D')"
+    )
+    shutil.rmtree(place)
+    again = await import_bundle(services, bundle)
+    assert (again.created_nodes, again.created_relationships) == (0, 0)
+    assert _contents(place) == whole
+    (node,) = await services.gateway.read(
+        "MATCH (c:Checkpoint) RETURN c.removed_at AS at, c.removed_by AS by, c.uri AS uri, "
+        "c.created_at > datetime() - duration('PT10M') AS young"
+    )
+    assert node == {"at": None, "by": None, "uri": row.uri, "young": True}
+    # files that were there already are young as well
+    _age(place)
+    record = offline.record
+
+    async def swept(*given: Any) -> Any:
+        assert newest() > time.time() - 600
+        shutil.rmtree(place)  # by a collector that had looked before
+        return await record(*given)
+
+    monkeypatch.setattr(offline, "record", swept)
+    await import_bundle(services, bundle)
+    assert _contents(place) == whole
 
 
 class Killed(BaseException):
