@@ -76,6 +76,8 @@ class Split(AsyncStructuredNode):
     kind = StringProperty(required=True, choices={"sequence": "sequence", "block": "block"})
     # steps left out between roles of one sequence
     gap = IntegerProperty(required=True)
+    # parts for training and validation that the graph did not have at the split's last import
+    absent = IntegerProperty()
     created_at = DateTimeNeo4jFormatProperty()
 
     parts = AsyncRelationshipTo(Sequence, "HAS_PART", model=HasPart, cardinality=AsyncOneOrMore)

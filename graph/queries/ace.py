@@ -21,6 +21,7 @@ from neo4j import AsyncManagedTransaction
 from graph.errors import GraphError, NotFound
 from graph.gateway import Gateway
 from graph.identity import canonical_json, stage_uid, vote_uid
+from graph.queries import splits
 from graph.queries.evaluation import Stretch
 from graph.queries.leases import Lease, fence
 from graph.queries.numbers import finite
@@ -194,8 +195,9 @@ async def evidence(
     """Stretches of a domain that a checkpoint may be tested on: test parts of its split first, then what is in no part.
 
     A stretch has no gap, lies in one `regime` where that is given, and is longer than `horizon`. What `leaked` would
-    count is left out. Raises NotFound for the checkpoint.
+    count is left out. Raises NotFound for the checkpoint, GraphError where nobody can say what its model has learnt.
     """
+    await _learnt(gateway, checkpoint)
     rows = await gateway.read(
         EVIDENCE, checkpoint=checkpoint, domain=domain, regime=regime, horizon=horizon, limit=limit
     )
@@ -208,8 +210,10 @@ async def leaked(gateway: Gateway, *, checkpoint: str, stretches: Sequence[Stret
     """How many frames of the stretches the checkpoint's model has seen in training or validation: 0 proves that none.
 
     A frame was seen where it lies in such a part, is equal to the bit to one that does, or comes from a sequence that
-    shares its draw with one (`graph.queries.leaks`). Raises NotFound for the checkpoint or a stretch without frames.
+    shares its draw with one (`graph.queries.leaks`). Raises NotFound for the checkpoint or a stretch without frames,
+    GraphError where nobody can say what its model has learnt.
     """
+    await _learnt(gateway, checkpoint)
     parts = [{"sequence": part.sequence, "first": part.first, "last": part.last} for part in stretches]
     rows = await gateway.read(LEAKED, checkpoint=checkpoint, stretches=parts)
     if not rows and stretches:
@@ -218,6 +222,18 @@ async def leaked(gateway: Gateway, *, checkpoint: str, stretches: Sequence[Stret
         if not row["frames"]:
             raise NotFound("frames of Sequence", row["sequence"], next_step="Look for evidence again.")
     return sum(row["leaked"] for row in rows)
+
+
+async def _learnt(gateway: Gateway, checkpoint: str) -> None:
+    """Refuse a model that was imported without all of its training data: what it has learnt would pass for new."""
+    rows = await gateway.read(SPLIT, checkpoint=checkpoint)
+    if rows and not (split := await splits.split(gateway, rows[0]["split"])).whole:
+        raise GraphError(
+            "UNKNOWN_TRAINING",
+            f"expected all sequences that split {split.uid} trains and validates on in the graph, got "
+            f"{'some' if split.absent is None else split.absent} missing.",
+            next_step="Ingest those that `fieldgraph runs import` named, then import the bundle again.",
+        )
 
 
 def _stage(row: Mapping[str, Any]) -> StageRow:
@@ -292,6 +308,12 @@ MERGE (r)-[:VOTE]->(v)
 """
 
 # numbers that follow each other differ from their rank by the same: an island without a gap
+SPLIT: LiteralString = """
+MATCH (:Checkpoint {uid: $checkpoint})<-[:HAS_CHECKPOINT]-(m:Model)
+MATCH (p:Split {uid: m.split})
+RETURN p.uid AS split LIMIT 1
+"""
+
 EVIDENCE: LiteralString = """
 MATCH (:Checkpoint {uid: $checkpoint})<-[:HAS_CHECKPOINT]-(m:Model)
 MATCH (p:Split {uid: m.split})

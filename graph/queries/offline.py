@@ -100,8 +100,11 @@ def other_account(training: OfflineTrainingRow, known: str | None) -> Conflict:
     )
 
 
-async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence[Part]) -> Recorded:
+async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence[Part], *, absent: int) -> Recorded:
     """Write the run with everything it made; `parts` are those of its split whose sequences the graph has.
+
+    `absent` is how many for training and validation it has not: as long as there are any, nobody can say what the
+    model has learnt.
 
     A repeated call adds what is new to the graph since, which is nothing or links to sequences ingested meanwhile.
     Raises Conflict where the graph holds another account of this run.
@@ -155,6 +158,7 @@ async def record(gateway: Gateway, training: OfflineTrainingRow, parts: Sequence
             {"role": part.role, "sequence": part.sequence, "first": part.first, "last": part.last} for part in parts
         ],
         "sequences": sequences,
+        "absent": absent,
     }
 
     async def work(tx: AsyncManagedTransaction) -> Recorded:
@@ -230,6 +234,7 @@ _MADE: LiteralString = """
 MATCH (r:Run {uid: $run})
 MERGE (p:Split {uid: $split})
 ON CREATE SET p += $split_properties, p.created_at = datetime()
+SET p.absent = $absent
 MERGE (m:Model {uid: $model})
 ON CREATE SET m += $model_properties, m.created_at = datetime()
 MERGE (c:Checkpoint {uid: $checkpoint})

@@ -40,6 +40,15 @@ class SplitRow:
     # steps left out between roles of one sequence
     gap: int
     parts: tuple[Part, ...]
+    # parts for training and validation that the graph did not have when the split was last imported; None: never was
+    absent: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """All that was learnt from is among the parts: they make up the split's identity, or were all found."""
+        return self.absent == 0 or self.uid == identity.split_uid(
+            self.kind, self.gap, [(part.role, part.sequence, part.first, part.last) for part in self.parts]
+        )
 
     def of(self, role: Role) -> tuple[Part, ...]:
         """The parts of one role."""
@@ -116,7 +125,7 @@ RETURN s.uid AS sequence
 
 _GET: LiteralString = """
 MATCH (p:Split {uid: $uid})
-RETURN p {.uid, .name, .kind, .gap, parts: COLLECT {
+RETURN p {.uid, .name, .kind, .gap, .absent, parts: COLLECT {
   MATCH (p)-[part:HAS_PART]->(s:Sequence) RETURN part {.role, .first, .last, sequence: s.uid}
 }} AS split
 LIMIT 1

@@ -70,7 +70,9 @@ async def import_bundle(services: Services, folder: Path) -> ImportReport:
     if not await asyncio.to_thread(_keep, place, folder, manifest, replace=known):
         raise offline.other_account(training, None)
     await sequences.upsert_domain(services.gateway, asdict(registered_domain(manifest.model["domain"])))
-    recorded: Recorded = await offline.record(services.gateway, training, parts)
+    learnt = {part["sequence"] for part in manifest.split["parts"] if part["role"] != "test"}
+    unknown = sum(one.uid in learnt for one in absent)
+    recorded: Recorded = await offline.record(services.gateway, training, parts, absent=unknown)
     # whoever took them for garbage just before they were recorded has seen them go; this puts them there again
     await asyncio.to_thread(_keep, place, folder, manifest, replace=True)
     return ImportReport(

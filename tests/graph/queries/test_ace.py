@@ -235,3 +235,28 @@ async def test_a_proof_about_nothing_is_none(gateway: Gateway, checkpoint: str) 
         await ace.leaked(gateway, checkpoint="nowhere", stretches=[Stretch(FIRST, 12, 19)])
     with pytest.raises(NotFound, match="frames of Sequence"):
         await ace.leaked(gateway, checkpoint=checkpoint, stretches=[Stretch(FIRST, 12, 19), Stretch("nowhere", 0, 3)])
+
+
+async def test_a_model_whose_training_data_are_not_all_there_has_no_evidence(gateway: Gateway, checkpoint: str) -> None:
+    """As an import leaves it: the graph knows the split by its uid, and not all of its parts."""
+    unseen = await sequence(gateway, "unseen", 0, 6, variant="other")
+
+    async def asked() -> list[Stretch]:
+        found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
+        assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=found) == 0
+        return found
+
+    assert Stretch(unseen, 0, 5) in await asked()
+    await gateway.write("MATCH (:Split)-[part:HAS_PART {role: 'train'}]->() DELETE part")
+    for absent, told in ((None, "got some missing"), (1, "got 1 missing")):
+        await gateway.write("MATCH (p:Split) SET p.absent = $absent", absent=absent)
+        for ask in (
+            ace.evidence(gateway, checkpoint=checkpoint, domain="plasma"),
+            ace.leaked(gateway, checkpoint=checkpoint, stretches=[Stretch(unseen, 0, 5)]),
+        ):
+            with pytest.raises(GraphError, match=told) as refused:
+                await ask
+            assert refused.value.code == "UNKNOWN_TRAINING"
+    # an import that found them all, be it under other names
+    await gateway.write("MATCH (p:Split) SET p.absent = 0")
+    assert Stretch(unseen, 0, 5) in await asked()

@@ -17,7 +17,7 @@ import pytest
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import offline, runs, training
+from graph.queries import ace, offline, runs, training
 from nvp.atlas.maps.loader import EnergyAtlasLoader
 from nvp.dynamics.samples import save_sample
 from nvp.errors import FieldError
@@ -263,6 +263,25 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.db
+async def test_what_an_imported_model_has_learnt_is_no_evidence_before_the_graph_knows_it(
+    services: Services, finished: Path, data: list[Path]
+) -> None:
+    parts = {part["sequence"]: part["role"] for part in read_bundle(finished).split["parts"]}
+    paths = {parts[one.uid]: path for one, path in zip(read(data), data, strict=True)}
+    for role in ("test", "train"):
+        await ingest_file(services, IngestRequest(path=paths[role], domain="fluid_dynamics"))
+    report = await import_bundle(services, finished)
+    # the one that chose the model comes later: to the graph it is in no part
+    await ingest_file(services, IngestRequest(path=paths["val"], domain="fluid_dynamics"))
+    with pytest.raises(GraphError, match="got 1 missing"):
+        await ace.evidence(services.gateway, checkpoint=report.checkpoint, domain="fluid_dynamics")
+    whole = await import_bundle(services, finished)
+    assert whole.absent == ()
+    (stretch,) = await ace.evidence(services.gateway, checkpoint=report.checkpoint, domain="fluid_dynamics")
+    assert parts[stretch.sequence] == "test"
+
+
 def _age(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, (0, 0))
@@ -334,10 +353,10 @@ async def test_what_was_collected_comes_back_with_an_import(
     _age(place)
     record = offline.record
 
-    async def swept(*given: Any) -> Any:
+    async def swept(*given: Any, **more: Any) -> Any:
         assert newest() > time.time() - 600
         shutil.rmtree(place)  # by a collector that had looked before
-        return await record(*given)
+        return await record(*given, **more)
 
     monkeypatch.setattr(offline, "record", swept)
     await import_bundle(services, bundle)
