@@ -100,6 +100,12 @@ async def files(gateway: Gateway) -> AsyncIterator[tuple[str, FileOf]]:
             after = rows[-1]["file"]["uid"]
 
 
+async def database(gateway: Gateway) -> str:
+    """Which database this is: an id that no other one has."""
+    (row,) = await gateway.read(DATABASE)
+    return str(row["id"])
+
+
 async def counts(gateway: Gateway) -> dict[str, int]:
     """How much there is to look at, from the count store."""
     (row,) = await gateway.read(COUNTS)
@@ -195,6 +201,8 @@ LIVE: LiteralString = """
 MATCH (r:Run) WHERE r.state IN ['LEASED', 'RUNNING'] AND r.lease_until > datetime()
 RETURN min(coalesce(r.started_at, r.created_at)).epochSeconds AS since
 """
+
+DATABASE: LiteralString = "CALL db.info() YIELD id RETURN id LIMIT 1"
 
 COUNTS: LiteralString = """
 CYPHER 25

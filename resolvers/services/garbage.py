@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graph.queries import audit, garbage
+from resolvers.services import belonging
 from resolvers.services.context import Services
 from resolvers.services.naming import delete_unnamed, named
 
@@ -55,7 +56,9 @@ async def collect(
     """Remove all garbage, or with `dry_run` say what would be; in the order in which it was found.
 
     `days`: how long checkpoints that nothing refers to, and ensembles that nobody looks back on, are kept.
+    Raises GraphError where the store belongs to another graph.
     """
+    await belonging.require_own(services, keep=not dry_run)
     before = await _spared(services)
     tell = progress or (lambda _what, _number: None)
     found = await _checkpoints(services, days, dry_run=dry_run)

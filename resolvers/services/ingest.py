@@ -29,6 +29,7 @@ from nvp.atlas.series import Series
 from nvp.atlas.statistics import FrameStatistics, frame_statistics
 from nvp.atlas.store import StoredSegment
 from nvp.dynamics.domain import domain as registered_domain
+from resolvers.services import belonging
 from resolvers.services.context import Services
 from resolvers.services.importing import IngestRequest, Prepared, prepare
 from resolvers.services.material import Material, Part
@@ -170,6 +171,7 @@ async def _ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
+    await belonging.claim_new(services)
     await asyncio.to_thread(services.store.sweep_temporary)
     material = await asyncio.to_thread(Material, given, sequence.uid)
     # before anything is written: are these its times, is it there, does it differ, may it grow?

@@ -23,6 +23,7 @@ from nvp.atlas.catalog import Defect
 from nvp.atlas.statistics import frame_statistics
 from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
+from resolvers.services import belonging
 from resolvers.services.audit import DAY_SECONDS, Findings
 from resolvers.services.context import Services
 from resolvers.services.ingest import restore_segment
@@ -32,7 +33,11 @@ OF_SEQUENCE = ("missing_frame", "missing_next", "missing_link", "missing_statist
 
 
 async def repair(services: Services, findings: Findings, *, now: bool = False) -> list[Defect]:
-    """Mend what can be mended; what was done, each as the defect with what became of it."""
+    """Mend what can be mended; what was done, each as the defect with what became of it.
+
+    Raises GraphError where the store belongs to another graph.
+    """
+    await belonging.require_own(services)
     done: list[Defect] = []
     if swept := await asyncio.to_thread(services.store.sweep_temporary):
         done.append(Defect(kind="temporary", uid="", uri="tmp", detail=f"deleted {swept} unfinished files"))

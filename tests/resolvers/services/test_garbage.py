@@ -19,7 +19,7 @@ from graph.queries import runs
 from graph.settings import Settings
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
-from resolvers.services import garbage
+from resolvers.services import belonging, garbage
 from resolvers.services.context import Services
 from resolvers.services.garbage import collect
 from resolvers.services.ingest import ingest_series
@@ -33,9 +33,11 @@ AGE = "MATCH (c:Checkpoint) SET c.created_at = datetime() - duration('P40D')"
 
 
 @pytest.fixture
-def services(settings: Settings, gateway: Gateway, tmp_path: Path) -> Services:
-    """An empty graph and a store of its own."""
-    return Services(settings=settings, gateway=gateway, store=ArrayStore(tmp_path / "store"))
+async def services(settings: Settings, gateway: Gateway, tmp_path: Path) -> Services:
+    """An empty graph and a store that belongs to it."""
+    made = Services(settings=settings, gateway=gateway, store=ArrayStore(tmp_path / "store"))
+    await belonging.claim_new(made)
+    return made
 
 
 def series(seed: int) -> Series:
@@ -50,7 +52,7 @@ def age(root: Path) -> None:
 
 def left(services: Services) -> set[str]:
     root = services.store.root
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - {belonging.FILE}
 
 
 async def uris(services: Services, **options: Any) -> dict[str, str]:
