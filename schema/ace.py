@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry.scalars import JSON
 
+from schema.enums import ShadowSize
 from schema.hypotheses import Hypothesis
 from schema.inputs import CLIENT_KEY
 from schema.results import Conflict, InvalidInput, NotFound
@@ -25,6 +26,8 @@ class SpawnAceInput:
         default=None, description="What it may spend with all its children: 500J, 2kJ or 90s. Null: 5kJ."
     )
     shadows: int | None = strawberry.field(default=None, description="Members of the shadow ensemble; null: 3.")
+    shadow_size: ShadowSize | None = strawberry.field(default=None, description="How large they are; null: TINY.")
+    shadow_steps: int | None = strawberry.field(default=None, description="Steps for which each is trained; null: 30.")
     max_rounds: int | None = strawberry.field(default=None, description="How often it may go on; null: 3.")
     seed: int = 0
     force: bool = strawberry.field(default=False, description="A new run even where the same was asked before.")
@@ -46,6 +49,18 @@ class Question:
     message: str = strawberry.field(description="What was expected.")
 
 
+@strawberry.type(description="What a language model takes a text to claim, for you to confirm; nothing was written.")
+class HypothesisProposal:
+    text: str
+    sentence: str = strawberry.field(description="The claim in plain words.")
+    claim: JSON = strawberry.field(description="For `confirmHypothesis` or `spawnAce`, once you have looked at it.")
+    assumed: list[str] = strawberry.field(description="What the claim has and the text does not.")
+    by: str = strawberry.field(description="The language model.")
+
+
+TranslateHypothesisResult = Annotated[
+    HypothesisProposal | Question | InvalidInput, strawberry.union("TranslateHypothesisResult")
+]
 SpawnAceResult = Annotated[ACERun | Question | InvalidInput | NotFound | Conflict, strawberry.union("SpawnAceResult")]
 ConfirmHypothesisResult = Annotated[
     Hypothesis | Question | InvalidInput | NotFound, strawberry.union("ConfirmHypothesisResult")

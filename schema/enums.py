@@ -51,6 +51,14 @@ class Law(Enum):
     ENTROPY = "entropy"
 
 
+@strawberry.enum(description="How large the networks of a shadow ensemble are; SAME: as the model under test.")
+class ShadowSize(Enum):
+    TINY = "tiny"
+    SMALL = "small"
+    BASE = "base"
+    SAME = "same"
+
+
 @strawberry.enum(description="What became of a hypothesis.")
 class Verdict(Enum):
     UNTESTED = "untested"

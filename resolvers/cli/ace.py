@@ -9,7 +9,7 @@ import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from resolvers.ace.claims import Claim
     from resolvers.ace.expansion import Plan
+    from resolvers.ace.grammar import Unclear
     from resolvers.ace.verdicts import Sample
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -44,11 +45,17 @@ app.command("show")(ace_runs.show)
 
 
 @app.command()
-def parse(sentence: SentenceArgument, as_json: JsonOption = False) -> None:
+def parse(sentence: SentenceArgument, translate: ace_runs.TranslateOption = False, as_json: JsonOption = False) -> None:
     """Read a sentence as a claim; where it leaves something open, ask one question and exit with 2.
 
     Example: fieldgraph ace parse "on active_matter the base model keeps fidelity above 0.9 under 1 % noise" --json
     """
+    if translate:
+        from resolvers.cli.translating import proposed, shown
+
+        if (proposal := proposed(sentence, as_json=as_json)) is not None:
+            emit({"parsed": True, "translated": True, **proposal.to_json()}, as_json=as_json, text=shown(proposal))
+            return
     claim = claim_or_question(sentence, as_json=as_json)
     emit(
         {"parsed": True, "claim": claim.to_json(), "sentence": claim.sentence(), "key": claim.key()},
@@ -161,14 +168,19 @@ def claim_or_question(sentence: str, *, as_json: bool) -> Claim:
     try:
         return parse(sentence)
     except Unclear as unclear:
-        if as_json:
-            question = {"parsed": False, "question": unclear.question, "options": unclear.options}
-            emit({**question, "sentence": sentence}, as_json=True)
-        else:
-            console.print(unclear.question, soft_wrap=True, markup=False)
-            for option in unclear.options:
-                console.print(f"  {option}", soft_wrap=True, markup=False)
-        raise typer.Exit(unclear.exit_code) from None
+        ask_back(unclear, sentence, as_json=as_json)
+
+
+def ask_back(unclear: Unclear, sentence: str, *, as_json: bool) -> NoReturn:
+    """The question on stdout or stderr, and exit code 2."""
+    if as_json:
+        question = {"parsed": False, "question": unclear.question, "options": unclear.options}
+        emit({**question, "sentence": sentence}, as_json=True)
+    else:
+        console.print(unclear.question, soft_wrap=True, markup=False)
+        for option in unclear.options:
+            console.print(f"  {option}", soft_wrap=True, markup=False)
+    raise typer.Exit(unclear.exit_code) from None
 
 
 def _plan(

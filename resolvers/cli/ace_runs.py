@@ -17,9 +17,13 @@ from resolvers.ace.metrics import METRICS
 from resolvers.cli.follow import finish, opened, queued, queued_text
 from resolvers.cli.output import JsonOption, console, emit, run
 from resolvers.services.ace.certifying import certify_due
+from resolvers.services.ace.composing import SIZE, STEPS
 from resolvers.services.ace_request import AceRequest, claimed, submit_ace
 from resolvers.services.context import Services
 
+TranslateOption = Annotated[
+    bool, typer.Option("--translate", help="Let the model that FIELDGRAPH_LLM_MODEL names read what we do not.")
+]
 WIDTH = 60
 LOOK_SECONDS = 0.5
 
@@ -28,9 +32,15 @@ def run_(
     sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="A claim in plain words.")],
     budget: Annotated[str, typer.Option(help="What it may spend, with all it asks for: 500J, 2kJ or 90s.")] = "5kJ",
     shadows: Annotated[int, typer.Option(min=2, max=12, help="Members of the shadow ensemble.")] = 3,
+    shadow_size: Annotated[
+        str, typer.Option(help="Their networks: tiny, small, base, or same as the model under test.")
+    ] = SIZE,
+    shadow_steps: Annotated[int, typer.Option(min=1, help="Steps for which each is trained.")] = STEPS,
     rounds: Annotated[int, typer.Option(min=1, max=10, help="How often more evidence is looked for.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Root of everything random.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Test it again, even if it was tested before.")] = False,
+    translate: TranslateOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="What it is taken to claim is what you mean.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the workers.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,9 +51,23 @@ def run_(
     Example: fieldgraph ace run "on fluid_dynamics the tiny model keeps fidelity above 0.3" --budget 5kJ --json
     """
     from resolvers.cli.ace import claim_or_question
+    from resolvers.cli.translating import confirm, proposed
 
-    claim_or_question(sentence, as_json=as_json)
-    request = AceRequest(text=sentence, budget=budget, shadows=shadows, max_rounds=rounds, seed=seed, force=force)
+    if (proposal := proposed(sentence, as_json=as_json) if translate else None) is None:
+        claim_or_question(sentence, as_json=as_json)
+    else:
+        confirm(proposal, yes=yes, as_json=as_json)
+    request = AceRequest(
+        text=sentence,
+        claim=None if proposal is None else proposal.claim.to_json(),
+        budget=budget,
+        shadows=shadows,
+        shadow_size=shadow_size,
+        shadow_steps=shadow_steps,
+        max_rounds=rounds,
+        seed=seed,
+        force=force,
+    )
     found = run(_tested(request, detach=detach))
     emit(found, as_json=as_json, text=queued_text(found) if "verdict" not in found else told(found))
     if found.get("verdict") == "refuted":
@@ -178,7 +202,8 @@ def told(found: Mapping[str, Any]) -> str:
     lines += [f"but {one}" for one in finding["caveats"]]
     ensemble = found["ensemble"]
     if ensemble is not None:
-        lines.append(f"ensemble: silent at {100 * ensemble['abstention']:.0f} % of the starts{_reduced(ensemble)}")
+        silent = f"silent at {100 * ensemble['abstention']:.0f} % of the starts"
+        lines.append(f"ensemble: {_trained(ensemble)}{silent}{_reduced(ensemble)}")
     spent = ", ".join(f"{joules:.4g} J ({source})" for source, joules in found["spent"]["joules"].items())
     lines.append(f"spent {spent or 'nothing'} of {found['budget']}, {found['spent']['seconds']:.0f} s")
     certificate = found["certificate"]
@@ -187,6 +212,11 @@ def told(found: Mapping[str, Any]) -> str:
     lines += [f"no certificate: {one}" for one in found["no_certificate"]]
     lines += [f"next: {one['sentence']}" for one in found["next"]]
     return "\n".join(lines)
+
+
+def _trained(ensemble: Mapping[str, Any]) -> str:
+    made = ensemble.get("trained")
+    return "" if made is None else f"{made['members']} {made['size']} networks after {made['steps']} steps, "
 
 
 def _reduced(ensemble: Mapping[str, Any]) -> str:

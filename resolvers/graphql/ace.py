@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Any, cast
 
 import strawberry
+from strawberry.scalars import JSON
 
 from graph.queries import ace, hypotheses
+from resolvers.ace.translation import translate
 from resolvers.graphql import present
 from resolvers.graphql.context import Info
 from resolvers.services.ace_request import AceRequest, claimed, submit_ace
 from schema import ports
-from schema.ace import ConfirmHypothesisInput, ConfirmHypothesisResult, SpawnAceInput, SpawnAceResult
+from schema.ace import (
+    ConfirmHypothesisInput,
+    ConfirmHypothesisResult,
+    HypothesisProposal,
+    SpawnAceInput,
+    SpawnAceResult,
+    TranslateHypothesisResult,
+)
 from schema.connection import DEFAULT_PAGE, Connection
 from schema.described import described, watched
 from schema.enums import Verdict
@@ -55,6 +65,8 @@ class AceMutation:
             "claim": cast("Mapping[str, Any] | None", input.claim),
             "budget": input.budget,
             "shadows": input.shadows,
+            "shadow_size": input.shadow_size and input.shadow_size.value,
+            "shadow_steps": input.shadow_steps,
             "max_rounds": input.max_rounds,
         }
         request = AceRequest(
@@ -64,6 +76,18 @@ class AceMutation:
         )
         row = await submit_ace(info.context.services, request, client_key=input.client_key)
         return cast("SpawnAceResult", present.submitted(row))
+
+    @described("Ask the language model that is set up what a text claims: a proposal to confirm, nothing is written.")
+    async def translate_hypothesis(self, info: Info, text: str) -> TranslateHypothesisResult:
+        settings = info.context.services.settings
+        made = await asyncio.to_thread(translate, text, model=settings.llm_model, timeout=settings.llm_timeout)
+        return HypothesisProposal(
+            text=made.text,
+            sentence=made.sentence,
+            claim=cast("JSON", made.claim.to_json()),
+            assumed=list(made.assumed),
+            by=made.by,
+        )
 
     @described("Put a hypothesis into the graph as you mean it, untested; the same claim is the same hypothesis.")
     async def confirm_hypothesis(self, info: Info, input: ConfirmHypothesisInput) -> ConfirmHypothesisResult:

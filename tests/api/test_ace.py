@@ -13,6 +13,7 @@ import pytest
 from graph.gateway import Gateway
 from graph.queries import ace, hypotheses, runs
 from graph.queries.ace import NewVote
+from resolvers.ace import translation
 from resolvers.graphql.api import schema
 from resolvers.graphql.context import RequestContext
 from resolvers.graphql.hub import ProgressHub
@@ -192,6 +193,7 @@ SAID = "on fluid_dynamics fidelity is above 0.2"
         ({"hypothesis": SAID, "budget": "nanJ"}, "InvalidInput", "BAD_BUDGET"),
         ({"hypothesis": SAID, "shadows": 1}, "InvalidInput", "BAD_REQUEST"),
         ({"hypothesis": SAID, "maxRounds": 0}, "InvalidInput", "BAD_REQUEST"),
+        ({"hypothesis": SAID, "shadowSteps": 0}, "InvalidInput", "BAD_REQUEST"),
         ({"claim": claim(comparator="near")}, "InvalidInput", "BAD_CLAIM"),
         ({"claim": {"metric": "fidelity"}}, "InvalidInput", "BAD_CLAIM"),
         ({"hypothesis": "on astrophysics fidelity is above 0.2"}, "NotFound", "NOT_FOUND"),
@@ -317,3 +319,34 @@ async def test_stages_are_seen_as_they_begin_and_end(context: RequestContext, wo
 async def test_runs_of_other_kinds_have_no_stages(context: RequestContext, world: World) -> None:
     stages: Any = await schema.subscribe(WATCH, variable_values={"run": world.training_run}, context_value=context)
     assert [each async for each in stages] == []
+
+
+TRANSLATE = """mutation($text: String!) { translateHypothesis(text: $text) { __typename
+  ... on HypothesisProposal { text sentence claim assumed by } ... on Question { question }
+  ... on Problem { code } } }"""
+
+
+async def test_what_a_language_model_makes_of_a_text_is_a_proposal_to_confirm(
+    operator: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "I say it gets 0.35 fidelity out of fluid dynamics"
+    off = await result(operator, TRANSLATE, text=text)
+    assert (off["__typename"], off["code"]) == ("InvalidInput", "NO_LANGUAGE_MODEL")
+
+    answers = ['{"sentence": "on fluid_dynamics fidelity is at least 0.35"}', '{"question": "Which domain?"}', "no"]
+
+    def told(given: str, **_: Any) -> translation.Proposal:
+        answer = answers.pop(0)
+        return translation.translate(given, model="some/model", timeout=5.0, complete=lambda *_: answer)
+
+    monkeypatch.setattr("resolvers.graphql.ace.translate", told)
+    before = await data(operator, "{ hypotheses(first: 1) { nodes { uid } } }")
+    made = await result(operator, TRANSLATE, text=text)
+    assert (made["__typename"], made["text"], made["assumed"], made["by"]) == (
+        "HypothesisProposal", text, [], "some/model",
+    )  # fmt: skip
+    assert await data(operator, "{ hypotheses(first: 1) { nodes { uid } } }") == before, "nothing was written"
+    confirmed = await result(operator, CONFIRM, input={"text": text, "claim": made["claim"]})
+    assert (confirmed["__typename"], confirmed["text"], confirmed["claim"]) == ("Hypothesis", text, made["claim"])
+    assert (await result(operator, TRANSLATE, text=text))["question"] == "Which domain?"
+    assert (await result(operator, TRANSLATE, text=text))["code"] == "BAD_TRANSLATION"

@@ -15,6 +15,9 @@ from resolvers.cli.ace_runs import WIDTH, picture, told
 CLAIM = Claim(metric="fidelity", comparator=">", threshold=0.5, domain="fluid_dynamics")
 
 
+TRAINED = {"members": 3, "size": "tiny", "steps": 60, "batch": 4}
+
+
 def finding(**changes: Any) -> dict[str, Any]:
     given = {"name": "lead 1", "role": "necessary", "decision": "supported", "median": 0.7, "interval": [0.6, 0.9]}
     return {**given, "on_its_side": 8, "n": 8, **changes}
@@ -35,7 +38,7 @@ def found(**changes: Any) -> dict[str, Any]:
         "state": "SUCCEEDED",
         "claim": CLAIM.to_json(),
         "finding": verdict,
-        "ensemble": {"abstention": 0.25, "ensemble": 0.0, "single": 0.5},
+        "ensemble": {"abstention": 0.25, "ensemble": 0.0, "single": 0.5, "trained": TRAINED},
         "spent": {"joules": {"estimated: 10 W × CPU seconds": 321.0}, "seconds": 40.0},
         "budget": "5000J",
         "certificate": {"number": 3, "digest": "d" * 64},
@@ -59,7 +62,8 @@ def test_people_read_the_verdict_and_what_it_rests_on() -> None:
         "beats ridge, 8 of 8 on its side",
         "credence 0.5 → 0.98",
         "but a caveat.",
-        "silent at 25 % of the starts; 0 % of what it accepts is wrong, of one member as often silent 50 %",
+        "ensemble: 3 tiny networks after 60 steps, silent at 25 % of the starts",
+        "starts; 0 % of what it accepts is wrong, of one member as often silent 50 %",
         "spent 321 J (estimated: 10 W × CPU seconds) of 5000J, 40 s",
         f"certificate 3: {'d' * 64}",
         "next: something sharper",
