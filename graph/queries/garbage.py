@@ -141,7 +141,7 @@ _LOOKED_BACK_ON: LiteralString = """EXISTS {
 
 _UNNEEDED_SHADOWS: LiteralString = (
     """
-MATCH (r:Run {kind: 'shadows', state: 'SUCCEEDED'})
+MATCH (r:Run {kind: 'shadows', state: 'SUCCEEDED'}) USING INDEX SEEK r:Run(kind, state, finished_at)
 WHERE r.uid > $after AND r.files_removed_at IS NULL
   AND r.finished_at < datetime() - duration({milliseconds: toInteger($days * 86400000)})
   AND NOT """
