@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -105,6 +106,16 @@ async def snapshot(gateway: Gateway, uid: str) -> FrameRow:
     return FrameRow(**native(rows[0]["frame"]))
 
 
+async def snapshots(gateway: Gateway, uids: Sequence[str]) -> list[FrameRow]:
+    """The snapshots of these uids in one read, in their order; raises NotFound for the first that is not there."""
+    rows = await gateway.read(_SNAPSHOTS, uids=list(uids), limit=len(uids))
+    found = {row["frame"]["uid"]: FrameRow(**native(row["frame"])) for row in rows}
+    for uid in uids:
+        if uid not in found:
+            raise NotFound("EnergySnapshot", uid)
+    return [found[uid] for uid in uids]
+
+
 async def frames(gateway: Gateway, sequence_uid: str, first: int, last: int) -> list[FrameRow]:
     """The frames with t_index from `first` to `last` (inclusive), in order; those that are missing are left out."""
     rows = await gateway.read(_FRAMES, sequence=sequence_uid, first=first, last=last, limit=max(last - first + 1, 0))
@@ -144,6 +155,8 @@ ORDER BY g.first, g.uid LIMIT $limit
 """
 
 _SNAPSHOT: LiteralString = "MATCH (e:EnergySnapshot {uid: $uid})" + _FRAME_ROW + "LIMIT 1"
+
+_SNAPSHOTS: LiteralString = "UNWIND $uids AS uid MATCH (e:EnergySnapshot {uid: uid})" + _FRAME_ROW + "LIMIT $limit"
 
 _ENDS: LiteralString = """
 MATCH (s:Sequence {uid: $sequence})

@@ -6,7 +6,6 @@ again, over the same data and with the same code, is the same run, unless the re
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -144,7 +143,7 @@ async def submit_prediction(services: Services, request: PredictionRequest, *, c
     if len(checkpoints) > 1 and (alone := {one.model.architecture for one in checkpoints} & {"ridge", "literal"}):
         said = f"expected networks in an ensemble, got {min(alone)}."
         raise GraphError("BAD_ENSEMBLE", said, next_step="Leave it out.")
-    snapshots = await asyncio.gather(*(timeline.snapshot(services.gateway, uid) for uid in starts))
+    snapshots = await timeline.snapshots(services.gateway, starts)
     for snapshot in snapshots:
         if snapshot.sequence is None:
             raise GraphError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, LiteralString
 
 import numpy as np
 import pytest
 from jaxtyping import Float
 
-from graph.errors import GraphError
+from graph.errors import GraphError, NotFound
+from graph.gateway import Gateway
 from graph.queries import prediction, runs, timeline, training
 from graph.queries.runs import RunRow
 from nvp.errors import FieldError
@@ -203,6 +205,28 @@ async def test_what_cannot_be_an_ensemble_or_a_batch(world: World) -> None:
         with pytest.raises(GraphError, match=expected):
             await submit_prediction(world.services, request)
     assert await runs.list_runs(world.services.gateway, kind="prediction") == []
+
+
+async def test_many_starts_are_one_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    read = Gateway.read
+
+    async def counted(self: Gateway, query: LiteralString, /, **parameters: Any) -> list[dict[str, Any]]:
+        seen.append(query)
+        return await read(self, query, **parameters)
+
+    monkeypatch.setattr(Gateway, "read", counted)
+    counts = []
+    for starts in (world.frames[4:5], world.frames[9:1:-1]):
+        seen.clear()
+        asked = PredictionRequest(checkpoints=(world.checkpoints[0],), starts=tuple(starts))
+        run = await submit_prediction(world.services, asked)
+        counts.append(len(seen))
+        assert run.config["starts"] == starts  # in their order
+    assert counts[0] == counts[1]
+    missing = PredictionRequest(checkpoints=(world.checkpoints[0],), starts=(world.frames[0], "nowhere"))
+    with pytest.raises(NotFound, match="nowhere"):
+        await submit_prediction(world.services, missing)
 
 
 def test_one_checkpoint_is_itself_and_ridge_joins_no_ensemble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
