@@ -70,11 +70,13 @@ class Size:
 
 def size(kind: str, config: Mapping[str, Any]) -> Size:
     """The size of a run by its kind and configuration: epochs, sequences, states or pairs."""
+    # side by side it takes less time
+    beside = f"×{config['parallel']}" if config.get("parallel") else ""
     match kind:
         case "training":
             return Size(str(config.get("model", "")), float(config.get("epochs") or 1))
         case "generation":
-            return Size(str(config.get("domain", "")), float(config.get("sequences") or 1))
+            return Size(str(config.get("domain", "")) + beside, float(config.get("sequences") or 1))
         case "prediction":
             many = len(config.get("starts") or [1]) * len(config.get("checkpoints") or [1])
             return Size("", float(many * (config.get("steps") or 1)))
@@ -82,7 +84,7 @@ def size(kind: str, config: Mapping[str, Any]) -> Size:
             frames = sum(part["last"] - part["first"] + 1 for part in config.get("parts") or [])
             pairs = frames / (config.get("stride") or 1)
             rolled = min(pairs, config.get("rollouts") or 0) * (config.get("horizon") or 1) + (config.get("drift") or 0)
-            return Size("", float(max(pairs + rolled, 1) * max(len(config.get("checkpoints") or [1]), 1)))
+            return Size(beside, float(max(pairs + rolled, 1) * max(len(config.get("checkpoints") or [1]), 1)))
         case "shadows" if config.get("task") == "train":
             many = int(config.get("members") or 1) * int(config.get("steps") or 1) * int(config.get("batch") or 1)
             return Size("train", many / SHADOW_EXAMPLES * relative_work(config.get("size") or "tiny"))

@@ -30,6 +30,7 @@ from graph.settings import Settings
 from nvp.errors import FieldError
 from resolvers.cli.doctor import check_scheduler
 from resolvers.parallel import dask_pool
+from resolvers.parallel.cluster import connected
 from resolvers.parallel.dask_pool import DaskPool
 from resolvers.parallel.pool import Parallel, Pool, each, pool, wish
 from resolvers.services import generation
@@ -175,7 +176,7 @@ async def test_workers_die_with_the_killed_process_that_started_them(tmp_path: P
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings that name a TLS scheduler with one worker that has one GPU, each a process as a user starts it."""
     place = tmp_path_factory.mktemp("dask")
     made = Security.temporary()
@@ -213,6 +214,14 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         )
 
 
+@pytest.fixture(scope="module")
+async def theirs(started: Settings) -> Settings:
+    """The same, once the worker is there."""
+    async with connected(started) as client:
+        await client.wait_for_workers(1, timeout=120)  # type: ignore[no-untyped-call]
+    return started
+
+
 @pytest.fixture
 def there(services: Services, theirs: Settings) -> Services:
     """Services whose runs may go to that scheduler."""
@@ -222,8 +231,7 @@ def there(services: Services, theirs: Settings) -> Services:
     return replace(services, settings=services.settings.model_copy(update=said))
 
 
-async def test_the_doctor_asks_the_scheduler(theirs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_pool, "PATIENCE_SECONDS", 120.0)
+async def test_the_doctor_asks_the_scheduler(theirs: Settings) -> None:
     async with pool(theirs, idle_task(), GPU) as workers:
         assert [number for number, _ in await results(workers, tasks.process, {"number": 4})] == [4]
     assert await check_scheduler(theirs) == f"{theirs.scheduler}, 1 workers with GPU 1"
@@ -298,7 +306,7 @@ async def test_generated_elsewhere_is_bit_for_bit_the_same(there: Services, tmp_
     await generation.execute(there, run, task)
     await runs.transition(there.gateway, run.uid, "RUNNING", "SUCCEEDED", run.lease_token)
     assert task.devices == {"cpu"}
-    assert sum(one.joules or 0.0 for one in task.elsewhere) > 0
+    assert sum(one.joules or 0.0 for one in task.spent) > 0
     assert (await submit_generation(there, MAKING)).uid == run.uid, "where it is worked makes no other run of it"
     planned = plan(MAKING)
     away = [await load(there, sequence.uid, 0, 2) for sequence in planned]
@@ -326,10 +334,28 @@ async def test_evaluated_elsewhere_the_scores_are_the_same(there: Services) -> N
         model = await training.model_of_run(there.gateway, trained.uid)
         assert model is not None
         checkpoints.append(str(model.best_checkpoint))
-    asked = EvaluationRequest(checkpoints=tuple(checkpoints[:1]), horizon=2, drift=3, rollouts=6)
+    asked = EvaluationRequest(checkpoints=tuple(checkpoints), horizon=2, drift=3, rollouts=6)
     scores = []
     for one in (asked, replace(asked, parallel=2, resources={"GPU": 1}, force=True)):
         run = await worked(there, await submit_evaluation(there, one))
-        scores.append([row.scores for row in await evaluation.evaluations_of_run(there.gateway, run.uid)])
+        rows = await evaluation.evaluations_of_run(there.gateway, run.uid)
+        scores.append({row.checkpoint: row.scores for row in rows})
     assert scores[0] == scores[1]
-    assert scores[0][0]["drift"]["starts"] == 1
+    assert set(scores[0]) == set(checkpoints)
+    assert {one["drift"]["steps"] for one in scores[0].values()} == {3}
+
+
+async def test_a_scheduler_that_dies_is_said_rather_than_waited_for(theirs: Settings, tmp_path: Path) -> None:
+    """The last of its scheduler."""
+
+    async def wait() -> None:
+        async with pool(theirs, idle_task(), GPU) as workers:
+            await results(workers, tasks.waits, {"number": 1, "folder": tmp_path})
+
+    waiting = asyncio.create_task(wait())
+    await begun(tmp_path)
+    (scheduler,) = [one for one in psutil.Process().children() if "scheduler" in one.cmdline()]
+    scheduler.kill()
+    with pytest.raises(Outage, match=f"expected a Dask scheduler at {theirs.scheduler}, got") as lost:
+        await asyncio.wait_for(waiting, 60)
+    assert lost.value.code == "NO_SCHEDULER"

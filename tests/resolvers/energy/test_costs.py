@@ -79,6 +79,13 @@ def test_runs_of_the_same_model_and_device_come_first() -> None:
     assert cost(runs, model="unheard of").n > 0
 
 
+def test_runs_side_by_side_are_estimated_apart() -> None:
+    alone, beside = {"domain": "plasma_physics"}, {"domain": "plasma_physics", "parallel": 4}
+    for kind in ("generation", "evaluation"):
+        assert size(kind, alone).group != size(kind, beside).group
+        assert size(kind, alone).n == size(kind, beside).n
+
+
 def test_joules_are_of_one_source() -> None:
     runs = [*past(20), *past(5, seconds=9.0, source="measured: RAPL")]
     found = cost(runs)
