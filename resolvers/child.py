@@ -45,19 +45,26 @@ TOGETHER = frozenset({"prediction"})
 # kinds that wait for other runs rather than compute: those that arrive together are worked side by side
 WAITING = frozenset({"ace"})
 
-# runs that are worked as one, each with its task
+# runs that are worked as one, each with its task; and portions in work, by the work
 Portion = Sequence[tuple[RunRow, Task]]
+Going = dict[asyncio.Task[Mapping[str, Exception | None]], Portion]
 
 log = logging.getLogger(__name__)
 
 
 class Child:
-    """Reads what its worker says, works one group of runs after the other, and answers."""
+    """Reads what its worker says, works one group of runs after the other, and answers.
+
+    Runs that wait may join a group that does.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._tasks: dict[str, Task] = {}
+        # runs in work that wait for others: more may join them
+        self._going: Going = {}
+        self._joined = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accelerator")
 
     async def serve(self) -> None:
@@ -76,7 +83,9 @@ class Child:
                     message = await self._next(group)
                 except asyncio.IncompleteReadError:
                     os._exit(0)  # the worker is gone and its leases with it: stop in mid-computation
-                if isinstance(message, Execute):
+                if isinstance(message, Execute) and self._going:
+                    self._join(services, message.runs)
+                elif isinstance(message, Execute):
                     if group is not None:
                         await group
                     group = asyncio.create_task(self._work(services, message.runs))
@@ -96,6 +105,14 @@ class Child:
                 group.result()
         return await hearing
 
+    def _join(self, services: Services, runs: Sequence[RunRow]) -> None:
+        """Let runs that wait go on beside those that wait already."""
+        for run in runs:
+            self._tasks[run.uid] = task = Task(services.gateway, run, thread=self._thread)
+            portion = [(run, task)]
+            self._going[asyncio.create_task(_errors(run.kind, services, portion))] = portion
+        self._joined.set()
+
     async def _work(self, services: Services, runs: Sequence[RunRow]) -> None:
         """Work the runs kind by kind, and answer for each as it ends."""
         self._tasks = {run.uid: Task(services.gateway, run, thread=self._thread) for run in runs}
@@ -114,21 +131,26 @@ class Child:
 
         Whatever is spent while n runs go on, each of them has 1/n of.
         """
-        going = {asyncio.create_task(_errors(kind, services, portion)): portion for portion in portions}
+        going: Going = {asyncio.create_task(_errors(kind, services, portion)): portion for portion in portions}
+        if kind in WAITING:
+            self._going = going
         while going:
+            self._joined.clear()
+            joined = asyncio.create_task(self._joined.wait())
             uids = [run.uid for portion in going.values() for run, _ in portion]
             with meter() as running:
                 telling = asyncio.create_task(self._tell(running, uids, services.settings.lease_seconds / 3))
                 try:
-                    ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+                    ended, _ = await asyncio.wait([*going, joined], return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     telling.cancel()
+                    joined.cancel()
             for uid in uids:
                 self._tasks[uid].note(None, share(running.spent, len(uids)))
-            for work in ended:
+            for work in [work for work in going if work in ended]:
                 del going[work]
                 for uid, error in work.result().items():
-                    task = self._tasks[uid]
+                    task = self._tasks.pop(uid)
                     done = _done(uid, error, " + ".join(sorted(task.devices)) or device())
                     await self._say(replace(done, spent=total(task.spent)))
 

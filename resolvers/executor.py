@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from graph.errors import Outage
 from graph.queries.runs import RunRow
@@ -39,7 +40,8 @@ class Executor:
         self._settings = settings
         self._capability = capability
         self._process: asyncio.subprocess.Process | None = None
-        # of the group in work: how runs ended, and what the others have spent so far
+        # of the group in work: its runs, how those that have ended did, and what the others have spent so far
+        self._group: list[str] = []
         self.ended: dict[str, Done] = {}
         self.spending: dict[str, Spent] = {}
 
@@ -91,15 +93,28 @@ class Executor:
         """
         self.ended, self.spending = {}, {}
         await self.start()
-        await self._say(Execute(runs=tuple(group)))
-        while len(self.ended) < len(group):
-            match await self._hear():
-                case Done() as done:
-                    self.ended[done.uid] = done
-                    heard(done)
-                case Spending() as told:
-                    self.spending |= told.by
+        self._group = [run.uid for run in group]
+        try:
+            await self._say(Execute(runs=tuple(group)))
+            while len(self.ended) < len(self._group):
+                match await self._hear():
+                    case Done() as done:
+                        self.ended[done.uid] = done
+                        heard(done)
+                    case Spending() as told:
+                        self.spending |= told.by
+        finally:
+            self._group = []
         return dict(self.ended)
+
+    async def join(self, late: Sequence[RunRow]) -> bool:
+        """Work these leased runs, of a kind that waits, beside the group in work; False where that has ended."""
+        if not self._group:
+            return False
+        self._group += [run.uid for run in late]
+        with suppress(ChildDied):  # whoever waits for the group hears of it
+            await self._say(Execute(runs=tuple(late)))
+        return True
 
     async def stop(self, uid: str, *, lost: bool = False) -> None:
         """Tell the child that this run was cancelled (or its lease lost); it ends at the next report."""

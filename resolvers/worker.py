@@ -38,6 +38,7 @@ GROUP = {"batch": 1, "interactive": 16, "orchestration": 8}
 PRELOAD = {"interactive": ("prediction",)}  # kinds whose imports must not delay the first run
 GRACE_SECONDS = 10.0  # for a child that was told to stop, until it is killed
 FINISH_SECONDS = 2.0  # for runs in work when the worker is asked to end, until they are handed back
+BACK = Done(uid="", state="QUEUED", error_message="handed back by its worker")
 
 log = logging.getLogger(__name__)
 
@@ -84,26 +85,35 @@ class Worker:
 
     async def _turn(self, executor: Executor, poked: Bell) -> None:
         """Look once: work what can be claimed, or wait for a poke."""
+        await self._reap()
+        claimed = await self._claim(GROUP[self._capability])
+        if claimed:
+            await self._work(executor, claimed, poked)
+        if self._only is not None and (await runs.run(self._gateway, self._only)).finished:
+            self.end()
+        elif not claimed:
+            await poked.wait(self._settings.poll_seconds)
+
+    async def _reap(self) -> None:
+        """Now and then: see to what others left behind."""
         if time.monotonic() - self._reaped > self._settings.lease_seconds / 3:
             self._reaped = time.monotonic()
             await runs.reap(self._gateway, max_attempts=self._settings.max_attempts)
             await self._certify()
+
+    async def _claim(self, limit: int) -> list[RunRow]:
         began = time.perf_counter()
         claimed = await runs.claim(
             self._gateway,
             capability=self._capability,
             worker=self._name,
             lease_seconds=self._settings.lease_seconds,
-            limit=GROUP[self._capability],
+            limit=limit,
             only=self._only,
         )
         if claimed:
             self.claims.append((time.perf_counter() - began, len(claimed)))
-            await self._work(executor, claimed)
-        if self._only is not None and (await runs.run(self._gateway, self._only)).finished:
-            self.end()
-        elif not claimed:
-            await poked.wait(self._settings.poll_seconds)
+        return claimed
 
     async def _certify(self) -> None:
         """Certify experiments that are due: those that ended here, and those whose worker was lost right then."""
@@ -113,30 +123,80 @@ class Worker:
 
             await certify_due(self._gateway, self._settings)
 
-    async def _work(self, executor: Executor, claimed: Sequence[RunRow]) -> None:
+    async def _work(self, executor: Executor, claimed: Sequence[RunRow], poked: Bell | None = None) -> None:
+        """Have a group of runs worked, from their leases to their ends. Of those that wait more may join (`poked`)."""
+        group = await self._begun(claimed)
+        if not group:
+            return
+        self._told, self._killed = {}, False
+        finishing: dict[str, asyncio.Task[None]] = {}
+
+        def heard(done: Done) -> None:
+            """A run's end is written at once, however long the others of its group go on."""
+            run = next(run for run in group if run.uid == done.uid)
+            finishing[run.uid] = asyncio.create_task(self._finish(run, self._judged(done)))
+
+        beside = [asyncio.create_task(self._keep(executor, group))]
+        beside += self._limits(executor, group)
+        joining = asyncio.Lock()
+        if poked is not None and self._capability == "orchestration":
+            beside.append(asyncio.create_task(self._admit(executor, group, beside, joining, poked)))
+        try:
+            outcomes = await self._outcomes(executor, group, heard)
+        finally:
+            async with joining:  # nobody is on the way from the queue to the child
+                for task in beside:
+                    task.cancel()
+        left = (self._finish(run, outcomes.get(run.uid, BACK)) for run in group if run.uid not in finishing)
+        await asyncio.gather(*finishing.values(), *left)
+
+    async def _begun(self, claimed: Sequence[RunRow]) -> list[RunRow]:
+        """Those of the leased runs that are ours to work, RUNNING."""
         reach("leased")
         started = await asyncio.gather(
             *(runs.transition(self._gateway, run.uid, "LEASED", "RUNNING", run.lease_token) for run in claimed)
         )
-        group = [run for run in started if run is not None]
-        if not group:
-            return
-        self._told, self._killed = {}, False
-        by_uid, finishing = {run.uid: run for run in group}, dict[str, asyncio.Task[None]]()
+        return [run for run in started if run is not None]
 
-        def heard(done: Done) -> None:
-            """A run's end is written at once, however long the others of its group go on."""
-            finishing[done.uid] = asyncio.create_task(self._finish(by_uid[done.uid], self._judged(done)))
+    def _limits(self, executor: Executor, begun: Sequence[RunRow]) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self._limit(executor, run)) for run in begun if run.time_limit is not None]
 
-        beside = [asyncio.create_task(self._keep(executor, group))]
-        beside += [asyncio.create_task(self._limit(executor, run)) for run in group if run.time_limit is not None]
-        try:
-            outcomes = await self._outcomes(executor, group, heard)
-        finally:
-            for task in beside:
-                task.cancel()
-        left = (self._finish(run, outcomes[run.uid]) for run in group if run.uid not in finishing)
-        await asyncio.gather(*finishing.values(), *left)
+    async def _admit(
+        self,
+        executor: Executor,
+        group: list[RunRow],
+        beside: list[asyncio.Task[None]],
+        joining: asyncio.Lock,
+        poked: Bell,
+    ) -> None:
+        """Let more runs join the group while it has room, until cancelled; one that comes too late is handed back.
+
+        So is one that was in the group before (it is tried again, or its lease was lost): then nobody joins any more,
+        and it goes with the next group.
+        """
+        known: list[RunRow] = []
+        while not known:
+            await poked.wait(self._settings.poll_seconds)
+            room = GROUP[self._capability] - sum(run.uid not in executor.ended for run in group)
+            if room <= 0 or self.ended:
+                await asyncio.sleep(self._settings.poll_seconds)
+                continue
+            async with joining:
+                try:
+                    await self._reap()
+                    begun = await self._begun(await self._claim(room))
+                except Outage as outage:
+                    log.warning("%s", outage)
+                    continue
+                uids = {run.uid for run in group}
+                known = [run for run in begun if run.uid in uids]
+                late = [run for run in begun if run.uid not in uids]
+                if late:
+                    group += late
+                    beside += self._limits(executor, late)
+                    await executor.join(late)
+                for run in known:
+                    await self._finish(run, BACK)
 
     async def _outcomes(
         self, executor: Executor, group: Sequence[RunRow], heard: Callable[[Done], None]
@@ -156,9 +216,8 @@ class Worker:
         except ChildDied as died:
             if not handing_back:
                 log.warning("%s", died)
-            back = Done(uid="", state="QUEUED", error_message="handed back by its worker")
             crashed = Done(uid="", state="FAILED", error_code="CHILD_DIED", error_message=f"{died}.", again=True)
-            otherwise = back if handing_back or self._killed else crashed
+            otherwise = BACK if handing_back or self._killed else crashed
             known = {uid: self._judged(done) for uid, done in executor.ended.items()}
             return {run.uid: otherwise for run in group} | self._told | known
         finally:
@@ -188,18 +247,26 @@ class Worker:
 
     async def _keep(self, executor: Executor, group: Sequence[RunRow]) -> None:
         """Renew the leases until cancelled; end a child that does not stop what it was told to stop."""
-        renewed = {run.uid: time.monotonic() for run in group}
+        renewed: dict[str, float] = {}
         deadline: float | None = None
         while True:
+            for run in group:  # more may have joined
+                renewed.setdefault(run.uid, time.monotonic())
             await asyncio.sleep(self._settings.lease_seconds / 3)
             going = [run for run in group if run.uid not in executor.ended]
-            kept = (run for run in going if self._told.get(run.uid) is None or self._told[run.uid].state == "FAILED")
+            kept = (
+                run
+                for run in going
+                if run.uid in renewed and (run.uid not in self._told or self._told[run.uid].state == "FAILED")
+            )
             await asyncio.gather(*(self._renew(executor, run, renewed) for run in kept))
-            if going and all(run.uid in self._told for run in going):  # else those that go on need the child
-                deadline = deadline or time.monotonic() + GRACE_SECONDS
-                if time.monotonic() > deadline:
-                    await executor.kill()
-                    return
+            if not going or any(run.uid not in self._told for run in going):
+                deadline = None  # those that go on need the child
+                continue
+            deadline = deadline or time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > deadline:
+                await executor.kill()
+                return
 
     async def _renew(self, executor: Executor, run: RunRow, renewed: dict[str, float]) -> None:
         """One sign of life; a cancellation or a lost lease is passed on to the child."""
