@@ -171,7 +171,6 @@ async def _ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     spec = registered_domain(sequence.domain)
-    await belonging.claim_new(services)
     await asyncio.to_thread(services.store.sweep_temporary)
     material = await asyncio.to_thread(Material, given, sequence.uid)
     # before anything is written: are these its times, is it there, does it differ, may it grow?
@@ -179,6 +178,7 @@ async def _ingest(
     todo = await _missing(services, sequence, material, replace=replace)
     if todo and not append and not replace:
         await _refuse_growth(services, sequence, material)
+    await belonging.claim_new(services)
     await sequences.upsert_domain(services.gateway, asdict(spec))
 
     created = segments = 0

@@ -16,7 +16,7 @@ from nvp.atlas.canonical import digest
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
-from resolvers.services import material
+from resolvers.services import belonging, material
 from resolvers.services.context import Services
 from resolvers.services.importing import IngestRequest
 from resolvers.services.ingest import IngestReport, ingest_file, ingest_series
@@ -67,7 +67,7 @@ async def snapshots(services: Services) -> list[dict]:
 
 def files(services: Services) -> set[str]:
     root = services.store.root
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} - {belonging.FILE}
 
 
 async def test_a_file_becomes_a_sequence(services: Services, tmp_path: Path) -> None:
