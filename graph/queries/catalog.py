@@ -31,7 +31,7 @@ def next_query(first: int) -> LiteralString:
 
 
 def plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The map with Neo4j's times as `datetime`, and the JSON text of `…_json` as its value under the name before it."""
+    """The map with Neo4j's times as `datetime`, and the JSON text, or texts, of `…_json` under the name before it."""
     return dict(_plain(name, value) for name, value in item.items())
 
 
@@ -39,8 +39,14 @@ def _plain(name: str, value: Any) -> tuple[str, Any]:
     if isinstance(value, DateTime):
         return name, value.to_native()
     if name.endswith("_json"):
-        return name.removesuffix("_json"), None if value is None else json.loads(value)
+        return name.removesuffix("_json"), _parsed(value)
     return name, value
+
+
+def _parsed(value: str | list[str] | None) -> Any:
+    if value is None:
+        return None
+    return [json.loads(text) for text in value] if isinstance(value, list) else json.loads(value)
 
 
 def _node(match: LiteralString, projection: LiteralString) -> LiteralString:
