@@ -17,7 +17,13 @@ from resolvers.services.garbage import RETENTION_DAYS, Waste, collect
 def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
     days: Annotated[
-        float, typer.Option(min=1.0, help="Keep checkpoints that nothing refers to, and shadow ensembles, for so long.")
+        float,
+        typer.Option(
+            # a hundred years: Neo4j's `datetime() - duration` turns over where there is no such year
+            min=1.0,
+            max=36_500.0,
+            help="Keep checkpoints that nothing refers to, and shadow ensembles, for so long.",
+        ),
     ] = RETENTION_DAYS,
     as_json: JsonOption = False,
 ) -> None:
