@@ -31,6 +31,7 @@ from resolvers.services.version import code_version
 LOOK_SECONDS = 0.2
 METER_SECONDS = 2.0
 """Between two looks at what a run has taken."""
+DECIDED = "the test has decided"
 STOPPED = "TIME_LIMIT"
 """Error code of a run that took longer than it may."""
 
@@ -95,7 +96,7 @@ async def execute(inquiry: Inquiry) -> StageOutputs:
             progress.left_out[work.name] = f"{work.needs[-1]} was left out"
             continue
         if work.kind == "evaluation" and table and _decided(inquiry, table):
-            progress.left_out[work.name] = "the test has decided"
+            progress.left_out[work.name] = DECIDED
             continue
         try:
             child = await _done(inquiry, await _ready(inquiry, work, progress), number, len(todo))

@@ -116,12 +116,18 @@ def affordable(works: Sequence[Work], placed: Sequence[Placed], account: Account
     if not _out(first):
         return [*first, *order(works, account, after=needed)]
     expected = sum(_expected(work, unit) for work in needed)
-    would_do = _rounded_up(account.spent + OVERHEAD * expected)
     reason = (
         f"a verdict takes about {expected:.3g} {unit} more and {account.left:.3g} {unit} are left of {account.budget}; "
-        f"--budget {would_do:g}{unit} would do"
+        f"{would_do(needed, account)}"
     )
     return [Placed(work=one.work, why=one.why, left_out=reason) for one in placed]
+
+
+def would_do(works: Sequence[Work], account: Account) -> str:
+    """The budget that these works would fit into, beside what is spent."""
+    unit = account.budget.unit
+    needed = account.spent + OVERHEAD * sum(_expected(work, unit) for work in works)
+    return f"--budget {_rounded_up(needed):g}{unit} would do"
 
 
 def worth(chain: Sequence[Work]) -> float:
@@ -175,6 +181,8 @@ def _needed(works: Sequence[Work], missing: int) -> list[Work]:
 
 def _rounded_up(value: float) -> float:
     """To two digits."""
+    if value <= 0:
+        return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return math.ceil(value / unit - 1e-9) * unit
 

@@ -14,7 +14,7 @@ from resolvers.ace.words import counted
 from resolvers.services.ace import atlas_indexer, ballot, executing, samples
 from resolvers.services.ace.composing import ensemble_of, works_of
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
-from resolvers.services.ace.scheduling import affordable, order
+from resolvers.services.ace.scheduling import Work, affordable, order, would_do
 from resolvers.services.shadows import read_said
 
 UNKNOWN_PRIOR = 0.5
@@ -151,7 +151,7 @@ async def retire(inquiry: Inquiry) -> StageOutputs:
     if not inquiry.output("verify", "quorum"):
         reasons.append("no quorum of the shadow ensemble agreed on anything")
     if any(outputs["budget_gone"] for outputs in inquiry.every("execute")) or account.gone:
-        reasons.append(f"the budget of {account.budget} was used up")
+        reasons.append(f"the budget of {account.budget} was used up; {would_do(_undone(inquiry), account)}")
     if (broken := inquiry.output("verify", "laws")["violations"]) > 0:
         reasons.append(f"{broken} predictions that were accepted break a law of their domain")
     return {
@@ -221,6 +221,13 @@ def _again(inquiry: Inquiry, verdict: Verdict, *, quorum: bool, gone: bool) -> t
     if not looked or not (planned["renewable"] or waiting):
         return False, "there is nothing more to look at"
     return True, f"undecided after {counted(len(verdict.cited), 'sequence')}: more are looked for"
+
+
+def _undone(inquiry: Inquiry) -> list[Work]:
+    """What the last schedule had in it and was not begun for want of means."""
+    done, left_out = inquiry.output("execute", "children"), inquiry.output("execute", "left_out")
+    works = [Work.from_json(one["work"]) for one in inquiry.output("schedule", "works")]
+    return [work for work in works if work.name not in done and left_out.get(work.name) != executing.DECIDED]
 
 
 def _follow(n: int) -> str:

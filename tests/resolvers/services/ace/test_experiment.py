@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -152,6 +153,14 @@ async def test_a_budget_that_is_too_small_is_not_overrun(services: Services, che
     assert found["report"]["verdict"] == "undetermined"
     assert found["retire"]["certificate"]["due"] is False
     assert any("budget" in reason for reason in found["retire"]["certificate"]["reasons"])
+    # what was refused names a budget, and that one would do
+    (named,) = {
+        float(said) for why in found["execute"]["left_out"].values() for said in re.findall(r"--budget (\S+)J", why)
+    }
+    assert short < cost.joules < named
+    assert f"--budget {named:g}J would do" in " ".join(found["retire"]["certificate"]["reasons"])
+    better = await ended(services, await spawned(services, TRUE, budget=f"{named:g}J", force=True))
+    assert (await outputs(services, better.uid))["verify"]["verdict"]["verdict"] == "supported"
     await certifying.certify_due(services.gateway, services.settings)
     assert await certificates.of_run(services.gateway, run.uid) is None
     (tested,) = await hypotheses.tested(services.gateway, run.uid)
