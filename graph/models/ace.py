@@ -65,6 +65,10 @@ class Stage(AsyncStructuredNode):
     finished_at = DateTimeNeo4jFormatProperty()
     energy_joules = FloatProperty()
     energy_source = StringProperty()
+    energy_measured = FloatProperty()
+    energy_estimated = FloatProperty()
+    # parts of whose energy nothing is known
+    unmetered = IntegerProperty()
     seconds = FloatProperty()
 
     then = AsyncRelationshipTo("Stage", "THEN", cardinality=AsyncZeroOrOne)

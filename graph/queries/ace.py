@@ -43,7 +43,10 @@ AFTER: Mapping[str | None, tuple[tuple[str, int], ...]] = {
 
 
 class Spent(Protocol):
-    """What a stage took, and how that is known; None where nobody can say."""
+    """What a stage took, and how that is known; None where nobody can say.
+
+    `joules` and their `source` are for who reads; sums are made of what was measured and what was estimated, apart.
+    """
 
     @property
     def joules(self) -> float | None: ...
@@ -51,6 +54,13 @@ class Spent(Protocol):
     def seconds(self) -> float | None: ...
     @property
     def source(self) -> str | None: ...
+    @property
+    def measured(self) -> float | None: ...
+    @property
+    def estimated(self) -> float | None: ...
+    # parts of whose energy nothing is known
+    @property
+    def unmetered(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,9 @@ class StageRow:
     finished_at: datetime | None
     energy_joules: float | None
     energy_source: str | None
+    energy_measured: float | None
+    energy_estimated: float | None
+    unmetered: int
     seconds: float | None
 
     @property
@@ -153,6 +166,9 @@ async def end_stage(
         "spent": {
             "energy_joules": None if spent is None else spent.joules,
             "energy_source": None if spent is None else spent.source,
+            "energy_measured": None if spent is None else spent.measured,
+            "energy_estimated": None if spent is None else spent.estimated,
+            "unmetered": None if spent is None else spent.unmetered,
             "seconds": None if spent is None else spent.seconds,
         },
     }
@@ -255,7 +271,8 @@ async def _illegal(tx: AsyncManagedTransaction, run: str, got: str) -> GraphErro
 
 _STAGE_ROW: LiteralString = """
 RETURN s {.uid, .run, .name, .position, .round, .state, .attempt, .inputs_json, .outputs_json, .started_at,
-  .finished_at, .energy_joules, .energy_source, .seconds} AS stage
+  .finished_at, .energy_joules, .energy_source, .energy_measured, .energy_estimated, .seconds,
+  unmetered: coalesce(s.unmetered, 0)} AS stage
 """
 
 BEGIN: LiteralString = (

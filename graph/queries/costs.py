@@ -32,15 +32,25 @@ async def took(gateway: Gateway, kind: str, *, limit: int = MOST) -> list[Took]:
     return [Took(config=parsed(row.pop("config_json")), **row) for row in rows]
 
 
-async def spending(gateway: Gateway, run: str) -> float:
-    """Joules that a run has taken so far, as its worker last said; 0.0 where nothing is known."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """Joules that a run has taken so far: measured and estimated have no sum."""
+
+    measured: float = 0.0
+    estimated: float = 0.0
+
+
+async def spending(gateway: Gateway, run: str) -> Spending:
+    """What a run has taken so far, as its worker last said; nothing where nothing is known."""
     rows = await gateway.read(_SPENDING, run=run)
-    return float(rows[0]["joules"]) if rows else 0.0
+    return Spending(**rows[0]) if rows else Spending()
 
 
 _SPENDING: LiteralString = """
 MATCH (r:Run {uid: $run})
-RETURN coalesce(r.energy_joules, 0.0) + coalesce(r.attempt_joules, 0.0) AS joules LIMIT 1
+WITH r, coalesce(r.attempt_joules, 0.0) AS now, coalesce(r.attempt_source STARTS WITH 'estimated', false) AS guessed
+RETURN coalesce(r.energy_measured, 0.0) + CASE WHEN guessed THEN 0.0 ELSE now END AS measured,
+  coalesce(r.energy_estimated, 0.0) + CASE WHEN guessed THEN now ELSE 0.0 END AS estimated LIMIT 1
 """
 
 _TOOK: LiteralString = """

@@ -3,7 +3,7 @@
     500J   2kJ   1.5MJ   90s   5min   2h
 
 A budget in joules has an account for what was measured and one for what was estimated, for the two are never added; it
-is gone as soon as either has reached it.
+is gone as soon as either has reached it, or there is work whose joules nobody knows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from graph.errors import GraphError
-from resolvers.energy.spent import Spent
+from resolvers.energy.spent import Ledger
 
 Unit = Literal["J", "s"]
 
@@ -77,29 +77,38 @@ def parse(text: str) -> Budget:
 class Account:
     """A budget and what was taken from it so far."""
 
-    __slots__ = ("_estimated", "_measured", "_seconds", "budget")
+    __slots__ = ("budget", "taken")
 
-    def __init__(self, budget: Budget, spent: Iterable[Spent] = ()) -> None:
+    def __init__(self, budget: Budget, spent: Iterable[Ledger] = ()) -> None:
         """`spent`: what an earlier attempt had already charged."""
         self.budget = budget
-        self._measured = self._estimated = self._seconds = 0.0
-        for one in spent:
-            self._add(one)
+        self.taken = sum(spent, Ledger())
 
     @property
     def spent(self) -> float:
         """In the budget's unit; of joules, the larger of what was measured and what was estimated."""
-        return self._seconds if self.budget.unit == "s" else max(self._measured, self._estimated)
+        if self.budget.unit == "s":
+            return self.taken.seconds
+        return max(self.taken.measured or 0.0, self.taken.estimated or 0.0)
 
     @property
     def left(self) -> float:
-        """What may still be spent; never below 0."""
-        return max(self.budget.amount - self.spent, 0.0)
+        """What may still be spent; never below 0, and 0 where nobody knows what was spent."""
+        return 0.0 if self.unknown else max(self.budget.amount - self.spent, 0.0)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody knows what was spent of joules."""
+        return self.budget.unit == "J" and self.taken.unmetered > 0
 
     @property
     def gone(self) -> bool:
         """Whether nothing is left."""
         return self.left == 0.0
+
+    def after(self, more: Ledger) -> Account:
+        """As it would be once this was taken too."""
+        return Account(self.budget, (self.taken, more))
 
     def check(self, cost: Expected) -> None:
         """Raise BudgetGone where work would not fit into what is left, even if it takes as little as it may."""
@@ -112,25 +121,18 @@ class Account:
                 next_step="Allow more, or ask for less.",
             )
 
-    def charge(self, spent: Spent) -> None:
-        """Take what was spent; raises BudgetGone once all is, and GraphError where nobody knows the joules of it."""
-        if self.budget.unit == "J" and spent.joules is None:
-            raise GraphError(
+    def charge(self, spent: Ledger) -> None:
+        """Take what was spent; raises BudgetGone once all is, and once nobody knows the joules of some of it."""
+        self.taken += spent
+        if self.unknown:
+            raise BudgetGone(
                 "ENERGY_UNKNOWN",
                 f"expected joules to charge to {self.budget}, got work that no meter saw.",
                 next_step="Give the budget in seconds, such as 90s.",
             )
-        self._add(spent)
         if self.gone:
             raise BudgetGone(
                 "BUDGET_GONE",
                 f"expected to spend at most {self.budget}, got {self.spent:.3g} {self.budget.unit}.",
                 next_step="Allow more, or ask for less.",
             )
-
-    def _add(self, spent: Spent) -> None:
-        self._seconds += spent.seconds
-        if spent.knowledge == "estimated":
-            self._estimated += spent.joules or 0.0
-        else:
-            self._measured += spent.joules or 0.0

@@ -20,6 +20,7 @@ from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
 from resolvers.ace.words import counted
 from resolvers.energy.budget import BudgetGone
+from resolvers.energy.spent import Ledger
 from resolvers.poke import poke
 from resolvers.services.ace import atlas_indexer, samples
 from resolvers.services.ace.composing import SIMULATE, TRAIN, VOTE, left_out, shared_key, vote_starts
@@ -183,7 +184,7 @@ async def _done(inquiry: Inquiry, work: Work, number: int, of: int) -> RunRow:
 
 def _used_up(inquiry: Inquiry, child: RunRow) -> bool:
     """Whether what a run took is all that was left."""
-    return inquiry.account.budget.unit == "J" and (child.energy_joules or 0.0) >= inquiry.account.left
+    return inquiry.account.budget.unit == "J" and inquiry.account.after(spent_by(child)).gone
 
 
 async def _hold(inquiry: Inquiry, child: RunRow) -> None:
@@ -192,7 +193,7 @@ async def _hold(inquiry: Inquiry, child: RunRow) -> None:
     if account.budget.unit != "J" or child.uid < inquiry.run.uid:
         return
     taken = await costs.spending(inquiry.services.gateway, child.uid)
-    if taken >= account.left:
+    if account.after(Ledger(measured=taken.measured, estimated=taken.estimated)).gone:
         await runs.request_cancel(inquiry.services.gateway, child.uid)
 
 

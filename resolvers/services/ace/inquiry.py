@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graph.queries import runs, training
@@ -14,7 +14,7 @@ from resolvers.ace.claims import Claim
 from resolvers.ace.expansion import Plan, plan
 from resolvers.energy import budget
 from resolvers.energy.budget import Account
-from resolvers.energy.spent import Spent, knowledge, total
+from resolvers.energy.spent import Ledger, Spent
 from resolvers.services.context import Services
 from resolvers.task import Task
 
@@ -74,7 +74,7 @@ async def inquiry(services: Services, run: RunRow, task: Task, *, round: int, st
         stages=tuple(stages),
         account=Account(
             budget.parse(run.config["compute_budget"]),
-            [Spent(one.energy_joules, one.seconds or 0.0, one.energy_source) for one in stages if one.done],
+            [Ledger.read(one) for one in stages if one.done],
         ),
     )
 
@@ -84,29 +84,14 @@ async def own_children(services: Services, run: RunRow) -> list[RunRow]:
     return [child for child in await runs.children(services.gateway, run.uid) if child.uid > run.uid]
 
 
-def spent_by(child: RunRow) -> Spent:
-    """What a run took, over all attempts."""
-    return Spent(child.energy_joules, child.seconds, child.energy_source)
+def spent_by(child: RunRow) -> Ledger:
+    """What a run took, over all attempts: nothing where it never ran."""
+    return Ledger() if child.started_at is None else Ledger.read(child)
 
 
-def together(own: Spent, children: Iterable[Spent]) -> Spent:
-    """What a stage took with all that worked for it: joules that were measured where some were, the estimated named.
-
-    Measured and estimated joules have no sum.
-    """
-    parts = [own, *children]
-    whole = total(parts)
-    measured = [one for one in parts if knowledge(one.source) == "measured" and one.joules is not None]
-    estimated = [one for one in parts if knowledge(one.source) == "estimated" and one.joules is not None]
-    if whole.source != "mixed" or not measured or len(measured) + len(estimated) < len(parts):
-        return Spent(whole.joules, own.seconds, whole.source)
-    beside = sum(one.joules or 0.0 for one in estimated)
-    sources = " + ".join(sorted({one.source or "" for one in measured}))
-    return Spent(
-        sum(one.joules or 0.0 for one in measured),
-        own.seconds,
-        f"{sources}, beside {beside:.4g} J {estimated[0].source}" if estimated else sources,
-    )
+def together(own: Spent, children: Iterable[Ledger]) -> Ledger:
+    """What a stage took with all that worked for it, in its own time."""
+    return replace(sum(children, Ledger.of(own)), seconds=own.seconds)
 
 
 def time_limit(account: Account) -> float | None:

@@ -150,7 +150,11 @@ async def retire(inquiry: Inquiry) -> StageOutputs:
     account, reasons = inquiry.account, []
     if not inquiry.output("verify", "quorum"):
         reasons.append("no quorum of the shadow ensemble agreed on anything")
-    if any(outputs["budget_gone"] for outputs in inquiry.every("execute")) or account.gone:
+    if account.unknown:
+        reasons.append(
+            f"of some of the work no meter saw the joules; a budget in seconds would do, not {account.budget}"
+        )
+    elif any(outputs["budget_gone"] for outputs in inquiry.every("execute")) or account.gone:
         reasons.append(f"the budget of {account.budget} was used up; {would_do(_undone(inquiry), account)}")
     if (broken := inquiry.output("verify", "laws")["violations"]) > 0:
         reasons.append(f"{broken} predictions that were accepted break a law of their domain")

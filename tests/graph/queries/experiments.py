@@ -34,6 +34,12 @@ class Spent:
     joules: float | None = 2.5
     seconds: float | None = 0.25
     source: str | None = "estimated: 10 W × CPU seconds"
+    measured: float | None = None
+    unmetered: int = 0
+
+    @property
+    def estimated(self) -> float | None:
+        return self.joules
 
 
 async def experiment(gateway: Gateway, **changes: Any) -> RunRow:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graph.errors import GraphError
 from resolvers.energy.budget import UNITS, Account, Budget, BudgetGone, parse
-from resolvers.energy.spent import ESTIMATED, Spent
+from resolvers.energy.spent import Ledger
 
 
 @pytest.mark.parametrize(
@@ -44,26 +44,30 @@ def test_every_unit_reads_back(amount: float, unit: str) -> None:
 
 def test_joules_of_two_kinds_have_an_account_each() -> None:
     account = Account(parse("10J"))
-    account.charge(Spent(6.0, 1.0, "measured: NVML"))
-    account.charge(Spent(7.0, 1.0, ESTIMATED))
+    account.charge(Ledger(measured=6.0))
+    # of one run, too, whose attempts were known differently
+    account.charge(Ledger(measured=1.0, estimated=7.0))
     assert (account.spent, account.left, account.gone) == (7.0, 3.0, False)
     with pytest.raises(BudgetGone, match="expected to spend at most 10J, got 11 J"):
-        account.charge(Spent(4.0, 1.0, ESTIMATED))
+        account.charge(Ledger(estimated=4.0))
     assert account.gone
-    assert Account(parse("10J"), [Spent(11.0, 1.0, ESTIMATED)]).left == 0.0
+    assert Account(parse("10J"), [Ledger(measured=3.0), Ledger(estimated=11.0)]).left == 0.0
 
 
 def test_a_budget_that_is_used_up_to_the_last_is_gone() -> None:
     account = Account(parse("2s"))
     with pytest.raises(BudgetGone):
-        account.charge(Spent(None, 2.0, None))
+        account.charge(Ledger(seconds=2.0, unmetered=1))
 
 
-def test_joules_that_nobody_knows_cannot_be_charged_to_joules() -> None:
-    with pytest.raises(GraphError) as caught:
-        Account(parse("10J")).charge(Spent(None, 1.0, None))
+def test_joules_that_nobody_knows_end_a_budget_of_joules() -> None:
+    unknown = Ledger(estimated=1.0, unmetered=1, seconds=1.0)
+    with pytest.raises(BudgetGone, match="no meter saw") as caught:
+        Account(parse("10J")).charge(unknown)
     assert caught.value.code == "ENERGY_UNKNOWN"
-    Account(parse("10s")).charge(Spent(None, 1.0, None))
+    again = Account(parse("10J"), [unknown])
+    assert (again.unknown, again.left, again.gone) == (True, 0.0, True)
+    Account(parse("10s")).charge(unknown)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,6 @@ def test_work_that_cannot_fit_is_refused_before_it_begins(
 
 
 def test_nothing_fits_into_what_is_gone() -> None:
-    account = Account(parse("1J"), [Spent(1.0, 0.0, ESTIMATED)])
+    account = Account(parse("1J"), [Ledger(estimated=1.0)])
     with pytest.raises(BudgetGone):
         account.check(SimpleNamespace(joules=None, seconds=0.0, error=1.0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resolvers.ace.sequential import evidence
 from resolvers.energy.budget import Account, Budget
-from resolvers.energy.spent import ESTIMATED, Spent
+from resolvers.energy.spent import Ledger
 from resolvers.services.ace.scheduling import Work, affordable, entropy, information, order, worth
 
 
@@ -73,7 +73,7 @@ def test_half_a_verdict_is_not_paid_for_and_the_budget_that_would_do_is_named() 
     works = [first, more, train, vote]
 
     def left_out(amount: float, *, missing: int = 7, spent: float = 0.0) -> dict[str, str | None]:
-        account = Account(Budget(amount, "J"), [Spent(spent, 1.0, ESTIMATED)])
+        account = Account(Budget(amount, "J"), [Ledger(estimated=spent)])
         found = affordable(works, order(works, account), account, missing=missing)
         return {one.work.name: one.left_out for one in found}
 
