@@ -211,17 +211,24 @@ class Claim:
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Claim:
+    def from_json(cls, plain: object) -> Claim:
         """The claim; raises `FieldError` for what is none."""
+        if not isinstance(plain, Mapping):
+            raise _refused("a claim as an object of metric, comparator, threshold, domain …", repr(plain)[:80])
         given = dict(plain)
         if (version := given.pop("version", VERSION)) != VERSION:
             raise _refused(f"a claim of version {VERSION}", version)
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
             raise _refused(f"keys out of {', '.join(sorted(known))}", ", ".join(unknown))
+        if missing := sorted({"metric", "comparator", "threshold", "domain"} - set(given)):
+            raise _refused("metric, comparator, threshold and domain", f"none for {', '.join(missing)}")
         perturbation = given.pop("perturbation", None)
         try:
             made = None if perturbation is None else Perturbation(**perturbation)
+        except TypeError:
+            raise _refused("a perturbation of operation and amount", repr(perturbation)[:80]) from None
+        try:
             return cls(**given, perturbation=made)
         except TypeError as error:
             raise _refused("metric, comparator, threshold and domain, each of its own type", error) from None
