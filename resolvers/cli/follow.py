@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -69,10 +70,14 @@ async def finish(services: Services, run: RunRow) -> RunRow:
     working: asyncio.Future[list[None]] | None = None
     patience = services.settings.poll_seconds + TAKE_SECONDS
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    began, reaped = loop.time(), -inf
     with _bar() as bar:
         line = bar.add_task(run.kind, total=1.0)
         while not run.finished and not any(worker.ended for worker in workers):
+            if working is None and loop.time() - reaped > services.settings.lease_seconds / 3:
+                # the worker that had it may have been killed, and no other be there to return it to the queue
+                reaped = loop.time()
+                await runs.reap(services.gateway, max_attempts=services.settings.max_attempts)
             if working is None and run.state == "QUEUED" and loop.time() - began > patience:
                 working = asyncio.gather(*(worker.run() for worker in workers))
             if working is not None and working.done():
