@@ -114,8 +114,8 @@ async def bench_faults(
 def _result(found: dict[str, Any], watch: Watch, faults: Sequence[Fault], config: FaultsConfig) -> dict[str, Any]:
     trainings = [uid for uid, request in watch.asked.items() if request.kind == "training"]
     by_fault = Counter(faults)
-    written = found.pop("checkpoints")
-    fewest = min((written.get(uid, 0) for uid in trainings), default=0)
+    written = found.pop("states")
+    fewest = min((written[uid] for uid in trainings), default=0)
     bit_equal = found["resumed"] > 0 and not found["unequal"]
     criteria = {
         "nothing lost": found["lost"] == 0,
@@ -153,7 +153,8 @@ async def _prepared(client: Client, config: FaultsConfig, on_progress: OnProgres
     sequences = [sequence["uid"] for sequence in made]
 
     def training(seed: int) -> Request:
-        often = {"checkpoint_seconds": 0.001, "batch": 4}
+        # a state after each epoch, and all of them left to be counted and compared
+        often = {"checkpoint_seconds": 0.001, "keep": config.epochs, "batch": 4}
         given = {"sequences": sequences, "model": "TINY", "epochs": config.epochs, "seed": seed, "settings": often}
         return Request("training", TRAIN, given)
 

@@ -55,7 +55,7 @@ async def check(
         "resumed": len(anew),
         "compared_states": states,
         "unequal": unequal,
-        "checkpoints": {row["run"]: len(set(row["steps"])) for row in rows},
+        "states": {uid: len(_states(store / "runs" / uid)) for uid in asked},
     }
 
 
@@ -83,9 +83,14 @@ def compared(store: Path, anew: Mapping[str, str]) -> tuple[int, list[str]]:
         both = theirs.keys() & ours.keys()
         compared += len(both)
         unequal += [f"{disturbed}/{name}" for name in sorted(both) if theirs[name] != ours[name]]
-        if not any(name.startswith("resume-") for name in both):
+        if not _states(store / "runs" / undisturbed).keys() & both:
             unequal.append(f"{disturbed}: no state in common")
     return compared, unequal
+
+
+def _states(directory: Path) -> dict[str, str]:
+    """The same of the checkpoints that a training goes on from."""
+    return {name: digest for name, digest in _digests(directory).items() if name.startswith("resume-")}
 
 
 def _digests(directory: Path) -> dict[str, str]:
