@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neomodel import AsyncStructuredRel, FloatProperty, IntegerProperty, StringProperty
+from neomodel import AsyncStructuredRel, BooleanProperty, FloatProperty, IntegerProperty, StringProperty
 
 
 class Next(AsyncStructuredRel):
@@ -60,3 +60,10 @@ class Estimates(AsyncStructuredRel):
     rmse = FloatProperty()
     # ΣP − ΣT
     energy_error = FloatProperty()
+
+
+class PartOf(AsyncStructuredRel):
+    """Whose part a run is."""
+
+    # for it, which pays; one that was found was made for another
+    made = BooleanProperty()

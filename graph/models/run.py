@@ -13,7 +13,7 @@ from neomodel import (
     StringProperty,
 )
 
-from graph.models.relations import Used
+from graph.models.relations import PartOf, Used
 
 
 class Run(AsyncStructuredNode):
@@ -85,7 +85,7 @@ class Run(AsyncStructuredNode):
         "graph.models.model.Checkpoint", "USED", model=Used, cardinality=AsyncZeroOrMore
     )
     informed_by = AsyncRelationshipTo("Run", "WAS_INFORMED_BY", cardinality=AsyncZeroOrMore)
-    part_of = AsyncRelationshipTo("Run", "PART_OF", cardinality=AsyncZeroOrMore)
+    part_of = AsyncRelationshipTo("Run", "PART_OF", model=PartOf, cardinality=AsyncZeroOrMore)
 
 
 class GenerationRun(Run):

@@ -188,6 +188,12 @@ async def stages(gateway: Gateway, run: str) -> list[StageRow]:
     return [_stage(row["stage"]) for row in await gateway.read(OF_RUN, run=run, limit=10_000)]
 
 
+async def elapsed(gateway: Gateway, run: str) -> float:
+    """Seconds since a run was first worked on, by the graph's clock."""
+    rows = await gateway.read(ELAPSED, run=run)
+    return float(rows[0]["seconds"]) if rows else 0.0
+
+
 async def record_votes(gateway: Gateway, lease: Lease, votes: Sequence[NewVote]) -> None:
     """Write what members said; who votes again in the same round overwrites it. Raises LeaseLost."""
     rows = [{**asdict(vote), "uid": vote_uid(lease.run, vote.round, vote.member)} for vote in votes]
@@ -314,6 +320,11 @@ OF_RUN: LiteralString = (
     + _STAGE_ROW
     + "ORDER BY s.round, s.position LIMIT $limit"
 )
+
+ELAPSED: LiteralString = """
+MATCH (r:Run {uid: $run})
+RETURN duration.inSeconds(coalesce(r.started_at, datetime()), datetime()).milliseconds / 1000.0 AS seconds LIMIT 1
+"""
 
 VOTE: LiteralString = """
 MATCH (r:Run {uid: $run})

@@ -4,6 +4,8 @@ A run that finds a child made before (by its dedup key) is a parent of it too. S
 only where no other parent goes on; and since a parent's lock is taken both by who gives it a child and by who asks it
 to stop, no child comes after the children were cancelled. Should that have ended with its process, each child that is
 worked learns from its next sign of life that nobody waits for it any more.
+
+One parent pays for a child: the one that it was `made` for, and should that leave, the next that goes on.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ MOST = 10_000
 """Children of one run at most."""
 
 
-async def children(gateway: Gateway, uid: str, *, limit: int = MOST) -> list[RunRow]:
-    """The runs that are part of this one, in the order in which they were made."""
-    return [run_of(row) for row in await gateway.read(_CHILDREN, uid=uid, limit=limit)]
+async def children(gateway: Gateway, uid: str, *, own: bool = False, limit: int = MOST) -> list[RunRow]:
+    """The runs that are part of this one, in the order in which they were made; `own`: only those that it pays for."""
+    return [run_of(row) for row in await gateway.read(_CHILDREN, uid=uid, own=own, limit=limit)]
 
 
 async def adopting(tx: AsyncManagedTransaction, parent: str) -> None:
@@ -36,9 +38,21 @@ async def adopting(tx: AsyncManagedTransaction, parent: str) -> None:
         raise GraphError("PARENT_ENDED", f"expected a parent that goes on, got run {parent} {state}.")
 
 
-async def adopt(tx: AsyncManagedTransaction, uid: str, parent: str) -> None:
-    """Make the run part of its parent; nothing where the parent is part of it."""
-    await (await tx.run(_ADOPT, uid=uid, parent=parent)).consume()
+async def adopt(tx: AsyncManagedTransaction, uid: str, parent: str, *, made: bool) -> None:
+    """Make the run part of its parent (`made`: for it); nothing where the parent is part of it."""
+    await (await tx.run(_ADOPT, uid=uid, parent=parent, made=made)).consume()
+
+
+async def leave(gateway: Gateway, uid: str, parent: str) -> bool:
+    """Take the run from its parent, where others wait for it: the next of them pays. Else cancel it.
+
+    True where it goes on.
+    """
+    rows = await gateway.write(_LEAVE, uid=uid, parent=parent, terminal=sorted(TERMINAL_STATES))
+    if rows and rows[0]["wanted"]:
+        return True
+    await cancel(gateway, uid)
+    return False
 
 
 async def cancel(gateway: Gateway, uid: str) -> None:
@@ -73,7 +87,15 @@ NOBODY_WAITS: LiteralString = """
     WHERE NOT other.state IN ['SUCCEEDED', 'FAILED', 'CANCELLED'] AND NOT other.cancel_requested
   }"""
 
-_CHILDREN: LiteralString = "MATCH (r:Run)-[:PART_OF]->(:Run {uid: $uid})" + RUN_ROW + "ORDER BY r.uid LIMIT $limit"
+# of an older graph: what was made for a run is younger
+_CHILDREN: LiteralString = (
+    """
+MATCH (r:Run)-[part:PART_OF]->(:Run {uid: $uid})
+WHERE NOT $own OR coalesce(part.made, r.uid > $uid)
+"""
+    + RUN_ROW
+    + "ORDER BY r.uid LIMIT $limit"
+)
 
 _PARENT: LiteralString = """
 MATCH (r:Run {uid: $uid})
@@ -86,7 +108,23 @@ _ADOPT: LiteralString = """
 MATCH (r:Run {uid: $uid})
 MATCH (parent:Run {uid: $parent})
 WHERE NOT EXISTS { (parent)-[:PART_OF*0..8]->(r) }
-MERGE (r)-[:PART_OF]->(parent)
+MERGE (r)-[part:PART_OF]->(parent)
+ON CREATE SET part.made = $made
+"""
+
+_LEAVE: LiteralString = """
+MATCH (r:Run {uid: $uid})
+SET r.touched_at = datetime()
+WITH r
+MATCH (r)-[mine:PART_OF]->(:Run {uid: $parent})
+WITH mine, mine.made AS paid, COLLECT {
+  MATCH (r)-[part:PART_OF]->(other:Run)
+  WHERE other.uid <> $parent AND NOT other.state IN $terminal AND NOT other.cancel_requested
+  RETURN part ORDER BY other.uid
+} AS others
+FOREACH (next IN CASE WHEN paid THEN others[..1] ELSE [] END | SET next.made = true)
+FOREACH (_ IN others[..1] | DELETE mine)
+RETURN size(others) > 0 AS wanted
 """
 
 # the key goes at once: who asks for the same work now is to get a run that goes on

@@ -132,7 +132,7 @@ async def submit(
                     again = "Use a later checkpoint of its model: its files were removed when better ones were there."
                     raise NotFound("files of Checkpoint", record["uid"], next_step=again)
         if parent is not None:
-            await run_family.adopt(tx, created["uid"], parent)
+            await run_family.adopt(tx, created["uid"], parent, made=created["uid"] == parameters["uid"])
         row = await (await tx.run(_GET, uid=created["uid"])).single(strict=True)
         return run_of(row.data())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -77,18 +78,22 @@ def parse(text: str) -> Budget:
 class Account:
     """A budget and what was taken from it so far."""
 
-    __slots__ = ("budget", "taken")
+    __slots__ = ("_began", "budget", "taken")
 
-    def __init__(self, budget: Budget, spent: Iterable[Ledger] = ()) -> None:
-        """`spent`: what an earlier attempt had already charged."""
+    def __init__(self, budget: Budget, spent: Iterable[Ledger] = (), *, elapsed: float | None = None) -> None:
+        """`spent`: what an earlier attempt had already charged; `elapsed`: seconds since it all began.
+
+        Seconds go by whatever is done with them; without `elapsed` only those count that are charged.
+        """
         self.budget = budget
         self.taken = sum(spent, Ledger())
+        self._began = None if elapsed is None else time.monotonic() - elapsed
 
     @property
     def spent(self) -> float:
         """In the budget's unit; of joules, the larger of what was measured and what was estimated."""
         if self.budget.unit == "s":
-            return self.taken.seconds
+            return self.taken.seconds if self._began is None else time.monotonic() - self._began
         return max(self.taken.measured or 0.0, self.taken.estimated or 0.0)
 
     @property
@@ -108,7 +113,8 @@ class Account:
 
     def after(self, more: Ledger) -> Account:
         """As it would be once this was taken too."""
-        return Account(self.budget, (self.taken, more))
+        elapsed = None if self._began is None else time.monotonic() - self._began
+        return Account(self.budget, (self.taken, more), elapsed=elapsed)
 
     def check(self, cost: Expected) -> None:
         """Raise BudgetGone where work would not fit into what is left, even if it takes as little as it may."""

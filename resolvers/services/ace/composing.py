@@ -15,6 +15,7 @@ from resolvers.services.ace import atlas_indexer, samples
 from resolvers.services.ace.costing import cost_of
 from resolvers.services.ace.inquiry import Inquiry
 from resolvers.services.ace.scheduling import CHUNK, Work, information
+from resolvers.services.shadows import members_folder
 from resolvers.services.version import code_version
 
 STARTS = 12
@@ -150,6 +151,8 @@ async def _ensemble(inquiry: Inquiry, evidence: list[dict[str, Any]], fresh: dic
         information=1.0,
     )
     there = await runs.succeeded(inquiry.services.gateway, shared_key(training))
+    if there is not None and not members_folder(inquiry.services.store, there.uid).exists():
+        there = None  # they are to be trained again
     return [
         # members that another experiment has trained cost nothing
         replace(training, source=f"trained by run {there.uid}", joules=0.0)

@@ -2,8 +2,8 @@
 
 A run is found again by its dedup key, which holds the experiment, the round and the work, so that an attempt that takes
 over waits for what is under way and repeats nothing. The training of the ensemble is shared by all experiments on the
-same split and recipe: its key holds neither. Every other work is done before an estimate is overrun, or not at all: a
-run that would not fit is not begun, and one that takes longer than it may is stopped.
+same split and recipe: its key holds neither. It is charged to the one that it was made for, and who can pay no more
+leaves it to the others. A work that would not fit into the budget is not begun, and one that takes more is stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import costs, evaluation, runs
+from graph.queries import costs, evaluation, run_family, runs
 from graph.queries.ace import STAGES
 from graph.queries.evaluation import Stretch
 from graph.queries.runs import RunRow
@@ -24,7 +24,7 @@ from resolvers.energy.spent import Ledger
 from resolvers.poke import poke
 from resolvers.services.ace import atlas_indexer, samples
 from resolvers.services.ace.composing import SIMULATE, TRAIN, VOTE, left_out, shared_key, vote_starts
-from resolvers.services.ace.inquiry import Inquiry, StageOutputs, spent_by, time_limit
+from resolvers.services.ace.inquiry import Inquiry, StageOutputs, own_children, spent_by, time_limit
 from resolvers.services.ace.scheduling import Work
 from resolvers.services.shadows import members_folder
 from resolvers.services.version import code_version
@@ -107,7 +107,7 @@ async def execute(inquiry: Inquiry) -> StageOutputs:
             break
         progress.children[work.name] = child.uid
         if child.state != "SUCCEEDED":
-            if child.error_code == STOPPED or (child.state == "CANCELLED" and _used_up(inquiry, child)):
+            if child.error_code == STOPPED or (child.state == "CANCELLED" and await _used_up(inquiry, child)):
                 progress.budget_gone = True
                 progress.left_out[work.name] = "it was stopped: the budget was used up"
             elif work.kind == "shadows":
@@ -118,8 +118,8 @@ async def execute(inquiry: Inquiry) -> StageOutputs:
         else:
             table = await _learnt(inquiry, work, child, progress, table)
         try:
-            # what was only found was paid for by another
-            if child.uid > inquiry.run.uid:
+            # what was only found is paid for by another
+            if await _paid(inquiry, child):
                 inquiry.account.charge(spent_by(child))
         except BudgetGone as gone:
             progress.budget_gone = True
@@ -162,14 +162,25 @@ async def _ready(inquiry: Inquiry, work: Work, progress: Progress) -> Work:
 
 
 async def _done(inquiry: Inquiry, work: Work, number: int, of: int) -> RunRow:
-    """The run that does the work, at its end. Raises BudgetGone before it is begun."""
+    """The run that does the work, at its end. Raises BudgetGone before it is begun, or where it goes on for others."""
     services, run = inquiry.services, inquiry.run
     key = shared_key(work)
     if work.name != TRAIN:
         key = digest({"work": key, "ace": run.uid, "round": inquiry.round, "name": work.name})
-    child = await _submitted(inquiry, work, key, force=False)
-    if work.name == TRAIN and child.state == "SUCCEEDED" and not members_folder(services.store, child.uid).exists():
-        child = await _submitted(inquiry, work, key, force=True)
+    child = await _ended(inquiry, work, await _submitted(inquiry, work, key), number, of)
+    if work.name != TRAIN or await _paid(inquiry, child):
+        return child
+    if child.state == "CANCELLED":  # for another
+        return await _ended(inquiry, work, await _submitted(inquiry, work, key), number, of)
+    if child.state == "SUCCEEDED" and not members_folder(services.store, child.uid).exists():
+        again = digest({"work": key, "ace": run.uid, "why": "its files are gone"})
+        return await _ended(inquiry, work, await _submitted(inquiry, work, again), number, of)
+    return child
+
+
+async def _ended(inquiry: Inquiry, work: Work, child: RunRow, number: int, of: int) -> RunRow:
+    """The run once it has ended."""
+    services = inquiry.services
     began = (STAGES.index("execute") + (number / max(of, 1))) / len(STAGES)
     looked = time.monotonic()
     while not child.finished:
@@ -177,27 +188,38 @@ async def _done(inquiry: Inquiry, work: Work, number: int, of: int) -> RunRow:
         await asyncio.sleep(LOOK_SECONDS)
         if time.monotonic() - looked > METER_SECONDS:
             looked = time.monotonic()
-            await _hold(inquiry, child)
+            await _hold(inquiry, work, child)
         child = await runs.run(services.gateway, child.uid)
     return child
 
 
-def _used_up(inquiry: Inquiry, child: RunRow) -> bool:
+async def _used_up(inquiry: Inquiry, child: RunRow) -> bool:
     """Whether what a run took is all that was left."""
-    return inquiry.account.budget.unit == "J" and inquiry.account.after(spent_by(child)).gone
+    return inquiry.account.after(spent_by(child) if await _paid(inquiry, child) else Ledger()).gone
 
 
-async def _hold(inquiry: Inquiry, child: RunRow) -> None:
-    """Stop a run that has taken all the joules that are left."""
-    account = inquiry.account
-    if account.budget.unit != "J" or child.uid < inquiry.run.uid:
-        return
-    taken = await costs.spending(inquiry.services.gateway, child.uid)
-    if account.after(Ledger(measured=taken.measured, estimated=taken.estimated)).gone:
-        await runs.request_cancel(inquiry.services.gateway, child.uid)
+async def _paid(inquiry: Inquiry, child: RunRow) -> bool:
+    """Whether the run is charged to this experiment."""
+    return any(one.uid == child.uid for one in await own_children(inquiry.services, inquiry.run))
 
 
-async def _submitted(inquiry: Inquiry, work: Work, key: str, *, force: bool) -> RunRow:
+async def _hold(inquiry: Inquiry, work: Work, child: RunRow) -> None:
+    """Stop a run that has taken all that is left; where others wait for it, it goes on for them (BudgetGone)."""
+    gateway, account = inquiry.services.gateway, inquiry.account
+    if account.budget.unit == "J":
+        if not await _paid(inquiry, child):
+            return
+        taken = await costs.spending(gateway, child.uid)
+        account = account.after(Ledger(measured=taken.measured, estimated=taken.estimated))
+    if account.gone and await run_family.leave(gateway, child.uid, inquiry.run.uid):
+        raise BudgetGone(
+            "BUDGET_GONE",
+            f"expected to {work.name} within {account.budget}, got {account.spent:.3g} {account.budget.unit}.",
+            next_step="Allow more: it goes on for another experiment.",
+        )
+
+
+async def _submitted(inquiry: Inquiry, work: Work, key: str) -> RunRow:
     services, run = inquiry.services, inquiry.run
     inquiry.account.check(work)
     child = await runs.submit(
@@ -208,11 +230,11 @@ async def _submitted(inquiry: Inquiry, work: Work, key: str, *, force: bool) -> 
         dedup_key=key,
         rng_seed=work.rng_seed,
         inputs=work.inputs,
-        force=force,
         code_version=code_version(),
         parent=run.uid,
         priority=run.priority,
-        time_limit=time_limit(inquiry.account),
+        # others may wait for a training that is found: it is left, not stopped
+        time_limit=None if work.name == TRAIN else time_limit(inquiry.account),
     )
     poke(services.settings, work.capability)
     return child

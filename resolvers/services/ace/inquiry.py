@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graph.queries import runs, training
+from graph.queries import ace, runs, training
 from graph.queries.ace import StageRow
 from graph.queries.runs import RunRow
 from graph.queries.training import CheckpointRow
@@ -75,13 +75,14 @@ async def inquiry(services: Services, run: RunRow, task: Task, *, round: int, st
         account=Account(
             budget.parse(run.config["compute_budget"]),
             [Ledger.read(one) for one in stages if one.done],
+            elapsed=await ace.elapsed(services.gateway, run.uid),
         ),
     )
 
 
 async def own_children(services: Services, run: RunRow) -> list[RunRow]:
-    """Runs that were made for this one; what it only found was paid for by another."""
-    return [child for child in await runs.children(services.gateway, run.uid) if child.uid > run.uid]
+    """Runs that were made for this one; what it only found is paid for by another."""
+    return await runs.children(services.gateway, run.uid, own=True)
 
 
 def spent_by(child: RunRow) -> Ledger:

@@ -92,3 +92,14 @@ def test_nothing_fits_into_what_is_gone() -> None:
     account = Account(parse("1J"), [Ledger(estimated=1.0)])
     with pytest.raises(BudgetGone):
         account.check(SimpleNamespace(joules=None, seconds=0.0, error=1.0))
+
+
+def test_seconds_go_by_since_it_all_began() -> None:
+    account = Account(parse("90s"), [Ledger(estimated=5.0, seconds=1e3)], elapsed=60.0)
+    assert account.left == pytest.approx(30.0, abs=1.0), "what is done side by side does not count twice"
+    assert account.after(Ledger(seconds=40.0)).left == pytest.approx(30.0, abs=1.0)
+    late = Account(parse("90s"), elapsed=91.0)
+    assert late.gone
+    with pytest.raises(BudgetGone):
+        late.charge(Ledger())
+    assert Account(parse("10J"), elapsed=1e6).left == 10.0
