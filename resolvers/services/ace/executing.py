@@ -96,7 +96,7 @@ async def execute(inquiry: Inquiry) -> StageOutputs:
         if any(name in progress.left_out for name in work.needs):
             progress.left_out[work.name] = f"{work.needs[-1]} was left out"
             continue
-        if work.kind == "evaluation" and table and _decided(inquiry, table):
+        if work.kind == "evaluation" and table and _decided(inquiry, table, progress):
             progress.left_out[work.name] = DECIDED
             continue
         try:
@@ -133,8 +133,10 @@ async def _earlier(inquiry: Inquiry) -> samples.Table:
     return await samples.read(inquiry.services.gateway, uids)
 
 
-def _decided(inquiry: Inquiry, table: samples.Table) -> bool:
-    return samples.judged(inquiry.plan, table, prior=inquiry.prior).stopped_by == "decision"
+def _decided(inquiry: Inquiry, table: samples.Table, progress: Progress) -> bool:
+    looked = [*samples.drawn(inquiry.every("execute")), *progress.sequences]
+    judged = samples.judged(inquiry.plan, samples.in_order(table, looked), prior=inquiry.prior)
+    return judged.stopped_by == "decision"
 
 
 async def _ready(inquiry: Inquiry, work: Work, progress: Progress) -> Work:

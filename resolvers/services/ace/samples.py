@@ -97,6 +97,11 @@ async def read(gateway: Gateway, evaluations: Sequence[str]) -> Table:
     return table
 
 
+def drawn(rounds: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The sequences that rounds (what came of `execute` in each) have looked at, in the order that was drawn."""
+    return [uid for outputs in rounds for uid in outputs["sequences"]]
+
+
 def in_order(table: Table, sequences: Sequence[str]) -> Table:
     """The table in the order that was drawn: a test that stops is fair to no other."""
     place = {uid: at for at, uid in enumerate(sequences)}

@@ -182,7 +182,7 @@ async def looked_at(inquiry: Inquiry) -> samples.Table:
     """The samples of all rounds, in the order that was drawn."""
     rounds = inquiry.every("execute")
     table = await samples.read(inquiry.services.gateway, [uid for one in rounds for uid in one["evaluations"]])
-    return samples.in_order(table, [uid for one in rounds for uid in one["sequences"]])
+    return samples.in_order(table, samples.drawn(rounds))
 
 
 async def _ballot(inquiry: Inquiry) -> ballot.Ballot | dict[str, Any]:

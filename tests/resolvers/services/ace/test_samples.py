@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from resolvers.ace.claims import Claim, Perturbation
 from resolvers.ace.expansion import plan
+from resolvers.services.ace import executing
 from resolvers.services.ace.samples import Cell, Table, asked, in_order, judged, pooled
 
 
@@ -67,3 +70,17 @@ def test_each_measure_is_pooled_in_its_own_way(metric: str, expected: float) -> 
 def test_the_order_is_the_one_that_was_drawn() -> None:
     rows = {"b@2": {}, "a": {}, "b@1": {}, "z": {}}
     assert list(in_order(rows, ["b", "a"])) == ["b@1", "b@2", "a", "z"]
+
+
+def test_whether_it_is_decided_is_asked_in_the_order_in_which_it_is_judged() -> None:
+    """Seven on its side and then three that are not decide it, in another order they do not."""
+    values = [0.6] * 7 + [0.4] * 3
+    looked = [f"s{9 - at}" for at in range(10)]
+    by_uid = dict(sorted(zip(looked, table(values).values(), strict=True)))
+    made = plan(claim(model="ridge"))
+    by_uid = {uid: {"ridge": row["model"]} for uid, row in by_uid.items()}
+    assert judged(made, by_uid, prior=0.5).stopped_by == "sequences"
+    assert judged(made, in_order(by_uid, looked), prior=0.5).stopped_by == "decision"
+    for before in (0, 4):
+        inquiry: Any = SimpleNamespace(plan=made, prior=0.5, every=lambda _, n=before: [{"sequences": looked[:n]}])
+        assert executing._decided(inquiry, by_uid, executing.Progress(sequences=looked[before:]))
