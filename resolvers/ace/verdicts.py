@@ -245,7 +245,7 @@ def _caveats(
         )
     if void := max(each.void for each in findings):
         within = "it" if void == 1 else "them"
-        said.append(f"{counted(void, 'sequence')} could not be scored: nothing changes in {within}.")
+        said.append(f"{counted(void, 'sequence')} could not be scored: too short, or nothing changes in {within}.")
     claims = {part.name: part for part in plan.parts}
     for each in findings:
         if each.role == "control" and each.decision != "supported" and verdict == "supported":

@@ -14,21 +14,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from graph.errors import GraphError
 from graph.identity import digest
 from graph.queries import ace, similarity, splits, timeline
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
 from nvp.dynamics.kinds import settings_of
+from nvp.model.ridge import RidgeConfig
 from resolvers.ace.words import counted
+from resolvers.services.ace import samples
 from resolvers.services.ace.inquiry import Inquiry, StageOutputs
 from resolvers.services.recipes import GENERATORS, configuration, plan
 from resolvers.services.requests import GenerationRequest
 
 FRESH = 12
 """Sequences that are simulated at once, unless more are needed to decide anything."""
+RIVAL_HISTORY = RidgeConfig().history
+"""Frames that the baseline with the longest memory looks back on."""
 LOOKED_AT = 2000
 """Stretches that are considered."""
 
@@ -55,7 +57,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
         checkpoint=checkpoint.uid,
         domain=inquiry.claim.domain,
         regime=inquiry.claim.regime,
-        horizon=inquiry.claim.horizon,
+        horizon=reach(inquiry),
         limit=LOOKED_AT,
     )
     own = await splits.split(gateway, checkpoint.model.split)
@@ -96,7 +98,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
 
 def used_sequences(inquiry: Inquiry) -> set[str]:
     """Those that an earlier round has looked at."""
-    return {uid for outputs in inquiry.every("execute") for uid in outputs["sequences"]}
+    return set(samples.drawn(inquiry.every("execute")))
 
 
 async def prove_fresh(inquiry: Inquiry, uids: Sequence[str]) -> list[Stretch]:
@@ -116,11 +118,21 @@ async def prove_fresh(inquiry: Inquiry, uids: Sequence[str]) -> list[Stretch]:
         checkpoint=inquiry.checkpoint.uid,
         domain=inquiry.claim.domain,
         regime=inquiry.claim.regime,
-        horizon=inquiry.claim.horizon,
+        horizon=reach(inquiry),
         limit=LOOKED_AT,
     )
     fresh = {one.sequence for one in found}
     return [one for one in known if one.sequence in fresh]
+
+
+def reach(inquiry: Inquiry) -> int:
+    """Steps from the first to the last frame of one start: shorter stretches have none that could be scored.
+
+    Every forecaster of an evaluation starts from the same frames, so the longest history counts.
+    """
+    config = inquiry.checkpoint.model.config
+    own = [part.get("history") or 0 for part in config.values() if isinstance(part, Mapping)]
+    return max([RIVAL_HISTORY, *own]) + inquiry.claim.horizon - 1
 
 
 async def _rows(inquiry: Inquiry, uids: Sequence[str]) -> dict[str, SequenceRow]:
@@ -133,11 +145,15 @@ def _kind(row: SequenceRow) -> tuple[Any, ...]:
 
 
 def _drawn(inquiry: Inquiry, stretches: Sequence[Stretch], tests: set[str]) -> list[str]:
-    """Sequences in the order in which they will be looked at: the model's own test part first, each drawn."""
-    rng = np.random.default_rng((inquiry.run.rng_seed, inquiry.round))
-    uids = sorted({one.sequence for one in stretches})
-    order = [uids[at] for at in rng.permutation(len(uids))]
-    return sorted(order, key=lambda uid: uid not in tests)
+    """Sequences in the order in which they will be looked at: the model's own test part first, each drawn.
+
+    Drawn once for a checkpoint: who may ask again in another order, asks until the test decides as he likes.
+    """
+
+    def place(uid: str) -> tuple[bool, str]:
+        return uid not in tests, digest({"checkpoint": inquiry.checkpoint.uid, "sequence": uid})
+
+    return sorted({one.sequence for one in stretches}, key=place)
 
 
 async def _nearest(inquiry: Inquiry, stretches: Sequence[Stretch], learnt: set[str]) -> dict[str, float]:

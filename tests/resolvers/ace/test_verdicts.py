@@ -121,7 +121,7 @@ def test_void_sequences_dependence_and_budget_are_caveats() -> None:
     made = plan(parse(PLASMA.format(0.6)))
     found = judge(made, samples(made, [math.nan, *FIDELITY]), drawn="days")
     assert found.verdict == "supported"
-    assert any("1 sequence could not be scored: nothing changes in it." in one for one in found.caveats)
+    assert any("1 sequence could not be scored: too short, or nothing changes in it." in one for one in found.caveats)
     assert any("are days, which follow each other" in one for one in found.caveats)
     poor = judge(made, samples(made, list(FIDELITY[:3])), budget_gone=True)
     assert poor.stopped_by == "budget"

@@ -19,11 +19,15 @@ from resolvers.services.requests import GenerationRequest
 REQUEST = GenerationRequest(domain="fluid_dynamics", sequences=2, settings={"scale": 16, "steps": 6})
 
 
-def inquiry(*, round: int = 1, split: str = "a split") -> Any:
+def inquiry(
+    *, round: int = 1, split: str = "a split", checkpoint: str = "a checkpoint", seed: int = 0, **changes: Any
+) -> Any:
     return SimpleNamespace(
         round=round,
-        claim=SimpleNamespace(domain="fluid_dynamics"),
-        checkpoint=SimpleNamespace(model=SimpleNamespace(split=split)),
+        run=SimpleNamespace(rng_seed=seed),
+        claim=SimpleNamespace(domain="fluid_dynamics", horizon=5),
+        checkpoint=SimpleNamespace(uid=checkpoint, model=SimpleNamespace(split=split, config={})),
+        **changes,
     )
 
 
@@ -91,3 +95,25 @@ def test_votes_are_spread_over_the_sequences() -> None:
     assert all(MOST_HISTORY - 1 <= one["t_index"] < 9 for one in starts)
     assert len(vote_starts([Stretch(f"s{at}", 0, 9) for at in range(40)])) == STARTS
     assert vote_starts([Stretch("short", 0, 3)]) == []
+
+
+def test_evidence_has_one_order_which_nobody_can_choose() -> None:
+    stretches = [Stretch(f"s{at:02}", 0, 9) for at in range(20)]
+    tests = {"s11", "s03"}
+    order = atlas_indexer._drawn(inquiry(), stretches, tests)
+    assert set(order[:2]) == tests
+    assert sorted(order) == [one.sequence for one in stretches]
+    assert order[2:] != sorted(order[2:])
+    for asked_again in (inquiry(seed=1), inquiry(round=2), inquiry(seed=7, round=3)):
+        assert atlas_indexer._drawn(asked_again, stretches, tests) == order
+    # what is there later does not shuffle what was there
+    assert atlas_indexer._drawn(inquiry(), stretches[::2], tests) == [uid for uid in order if int(uid[1:]) % 2 == 0]
+    assert atlas_indexer._drawn(inquiry(checkpoint="another"), stretches, tests) != order
+
+
+def test_what_is_too_short_to_be_scored_is_no_evidence() -> None:
+    # five leads, and three frames before them for ridge regression: 8 frames, 7 steps
+    assert atlas_indexer.reach(inquiry()) == 7
+    long = inquiry()
+    long.checkpoint.model.config = {"kind": "nvp", "network": {"history": 4}, "training": {"loss": "mse"}}
+    assert atlas_indexer.reach(long) == 8
