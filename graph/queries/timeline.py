@@ -85,10 +85,13 @@ async def sequence(gateway: Gateway, uid: str) -> SequenceRow:
 
 
 async def sequences_of_domain(
-    gateway: Gateway, domain: str, *, limit: int = 1000, after: str = ""
+    gateway: Gateway, domain: str, *, to_learn: bool = False, limit: int = 1000, after: str = ""
 ) -> list[SequenceRow]:
-    """The domain's sequences by uid; `after` is the last uid seen."""
-    rows = await gateway.read(_SEQUENCES, domain=domain, limit=limit, after=after)
+    """The domain's sequences by uid; `after` is the last uid seen.
+
+    `to_learn`: without those that were simulated as fresh evidence for an experiment.
+    """
+    rows = await gateway.read(_SEQUENCES, domain=domain, to_learn=to_learn, limit=limit, after=after)
     return [_sequence(row["sequence"]) for row in rows]
 
 
@@ -144,8 +147,16 @@ RETURN e {.uid, .sequence, .domain, .t_index, .t, .valid_time, .sha256, .uri, .h
 
 _SEQUENCE: LiteralString = "MATCH (s:Sequence {uid: $uid})" + _SEQUENCE_ROW + "LIMIT 1"
 
+# who trains on evidence has none left to be tested by; and a training is not another one because of an experiment
 _SEQUENCES: LiteralString = (
-    "MATCH (s:Sequence {domain: $domain}) WHERE s.uid > $after" + _SEQUENCE_ROW + "ORDER BY s.uid LIMIT $limit"
+    """
+MATCH (s:Sequence {domain: $domain})
+WHERE s.uid > $after AND NOT ($to_learn AND EXISTS {
+  MATCH (s)-[:WAS_GENERATED_BY]->(made:Run)-[part:PART_OF]->(:Run {kind: 'ace'}) WHERE part.made
+})
+"""
+    + _SEQUENCE_ROW
+    + "ORDER BY s.uid LIMIT $limit"
 )
 
 _SEGMENTS: LiteralString = """

@@ -74,5 +74,5 @@ async def common_ground(services: Services, parts: SplitRow, data: TrainingData)
 
 async def _like(services: Services, name: str, row: SequenceRow) -> list[SequenceRow]:
     """The domain's sequences on the grid of `row`."""
-    rows = await timeline.sequences_of_domain(services.gateway, name)
+    rows = await timeline.sequences_of_domain(services.gateway, name, to_learn=True)
     return [one for one in rows if (one.height, one.width) == (row.height, row.width)]

@@ -292,7 +292,8 @@ async def _sequences(services: Services, request: TrainingRequest) -> list[Seque
     if request.sequences:
         rows = [await timeline.sequence(services.gateway, uid) for uid in dict.fromkeys(request.sequences)]
     elif request.domain is not None:
-        rows = await timeline.sequences_of_domain(services.gateway, registered_domain(request.domain).name)
+        name = registered_domain(request.domain).name
+        rows = await timeline.sequences_of_domain(services.gateway, name, to_learn=True)
     else:
         raise GraphError("BAD_REQUEST", "expected a domain or sequences to train on, got neither.")
     if not rows:

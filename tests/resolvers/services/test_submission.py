@@ -22,6 +22,7 @@ from resolvers.services.submission import (
     submit_training,
     t_index,
 )
+from tests.graph.queries import builders
 from tests.resolvers.carried import carried, ingest_carried
 
 pytestmark = pytest.mark.db
@@ -60,6 +61,22 @@ async def test_the_same_request_is_the_same_run(services: Services) -> None:
     assert (await submit_training(services, RIDGE)).uid == first.uid
     assert (await submit_training(services, replace(RIDGE, seed=1))).uid != first.uid
     assert (await submit_training(services, replace(RIDGE, force=True))).uid != first.uid
+
+
+async def test_fresh_evidence_of_an_experiment_is_not_learnt_from_unasked(services: Services) -> None:
+    before = set(await ingest_carried(services, sequences=3))
+    first = await submit_training(services, RIDGE)
+    (fresh,) = set(await ingest_carried(services, sequences=4)) - before
+    experiment = await builders.submit(services.gateway, kind="ace", capability="orchestration")
+    made = await builders.submit(services.gateway, kind="generation", parent=experiment.uid)
+    await services.gateway.write(
+        "MATCH (s:Sequence {uid: $fresh}) MATCH (r:Run {uid: $made}) MERGE (s)-[:WAS_GENERATED_BY]->(r)",
+        fresh=fresh,
+        made=made.uid,
+    )
+    assert (await submit_training(services, RIDGE)).uid == first.uid
+    named = await submit_training(services, replace(RIDGE, domain=None, sequences=(*sorted(before), fresh)))
+    assert named.uid != first.uid
 
 
 async def test_a_sequence_that_has_grown_makes_another_run(services: Services) -> None:
