@@ -114,6 +114,11 @@ async def existing_steps(gateway: Gateway, sequence_uid: str, lo: int, hi: int) 
     return {row["step"]: row["sha256"] for row in rows}
 
 
+async def known(gateway: Gateway, uids: Sequence[str]) -> set[str]:
+    """Those of the sequences that are in the graph."""
+    return {row["uid"] for row in await gateway.read(_KNOWN, uids=list(uids), limit=len(uids))}
+
+
 def missing(frames: Iterable[tuple[int, str]], existing: Mapping[int, str], *, replace: bool = False) -> list[int]:
     """Steps of the frames (step, sha256) that are not in the graph, or with `replace` not in this form.
 
@@ -281,6 +286,8 @@ MEANING = ("closed", "second_law", "boundary_x", "boundary_y", "units", "signed"
 _DOMAIN: LiteralString = "MATCH (d:Domain {name: $name}) RETURN properties(d) AS domain LIMIT 1"
 
 _UPSERT_DOMAIN: LiteralString = "MERGE (d:Domain {name: $name}) SET d += $properties"
+
+_KNOWN: LiteralString = "UNWIND $uids AS uid MATCH (s:Sequence {uid: uid}) RETURN s.uid AS uid LIMIT $limit"
 
 _EXISTING: LiteralString = """
 MATCH (s:Sequence {uid: $sequence})

@@ -10,13 +10,14 @@ Where the atlas has too little, sequences of the same recipe are to be simulated
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import ace, similarity, splits, timeline
+from graph.queries import ace, sequences, similarity, splits, timeline
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
 from nvp.dynamics.kinds import settings_of
@@ -81,7 +82,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
     have = len(chosen)
     missing = max(inquiry.plan.fewest - len(used) - have, FRESH if inquiry.round > 1 and not have else 0)
     own_rows = [rows[uid] for uid in sorted(tests) if uid in rows]
-    fresh = _fresh(inquiry, own_rows, min(missing, wanted - have))
+    fresh = await _unmade(inquiry, own_rows, min(missing, wanted - have))
     return {
         "evidence": [one.to_json() for one in evidence],
         "proof": {
@@ -176,19 +177,32 @@ async def _nearest(inquiry: Inquiry, stretches: Sequence[Stretch], learnt: set[s
     return near
 
 
-def _fresh(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int) -> dict[str, Any] | None:
-    """A request for sequences of the same recipe; None where none are wanted or nobody can simulate them."""
+async def _unmade(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int) -> dict[str, Any] | None:
+    """A request for fresh sequences, none of which the graph has: those are chosen already, or were looked at."""
+    for again in itertools.count():
+        fresh = _fresh(inquiry, rows, count, again=again)
+        if fresh is None or not await sequences.known(inquiry.services.gateway, fresh_sequences(fresh)[0]):
+            return fresh
+    raise AssertionError("roots never end")
+
+
+def _fresh(inquiry: Inquiry, rows: Sequence[SequenceRow], count: int, *, again: int = 0) -> dict[str, Any] | None:
+    """A request for sequences of the same recipe; None where none are wanted or nobody can simulate them.
+
+    `again`: how many roots of the split and round are used already.
+    """
     kinds = {generator: kind for kind, (generator, _, _) in GENERATORS.items()}
     made = [row for row in rows if row.generator in kinds and "config" in row.recipe]
     if count < 1 or not made:
         return None
     kind = kinds[made[0].generator]
+    root = {"split": inquiry.checkpoint.model.split, "fresh": inquiry.round}
     return {
         "domain": inquiry.claim.domain,
         "kind": kind,
         "sequences": count,
         # of the split, so that the next claim about it finds them in the atlas
-        "seed": int(digest({"split": inquiry.checkpoint.model.split, "fresh": inquiry.round})[:8], 16),
+        "seed": int(digest(root if again == 0 else {**root, "again": again})[:8], 16),
         "settings": settings_of(kind, made[0].recipe["config"]),
     }
 

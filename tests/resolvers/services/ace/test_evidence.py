@@ -13,8 +13,11 @@ from graph.queries.timeline import SequenceRow
 from nvp.dynamics.kinds import KINDS, Kind
 from resolvers.services.ace import atlas_indexer
 from resolvers.services.ace.composing import MOST_HISTORY, STARTS, vote_starts
+from resolvers.services.context import Services
 from resolvers.services.recipes import plan
 from resolvers.services.requests import GenerationRequest
+from resolvers.services.submission import submit_generation
+from tests.resolvers.working import worked
 
 REQUEST = GenerationRequest(domain="fluid_dynamics", sequences=2, settings={"scale": 16, "steps": 6})
 
@@ -109,6 +112,23 @@ def test_evidence_has_one_order_which_nobody_can_choose() -> None:
     # what is there later does not shuffle what was there
     assert atlas_indexer._drawn(inquiry(), stretches[::2], tests) == [uid for uid in order if int(uid[1:]) % 2 == 0]
     assert atlas_indexer._drawn(inquiry(checkpoint="another"), stretches, tests) != order
+
+
+@pytest.mark.db
+async def test_what_is_there_is_not_simulated_again(services: Services) -> None:
+    asking = inquiry(services=services)
+    fresh = await atlas_indexer._unmade(asking, rows(), 2)
+    assert fresh is not None
+    assert fresh == atlas_indexer._fresh(asking, rows(), 2)
+    await worked(services, await submit_generation(services, GenerationRequest(**{**fresh, "sequences": 1})))
+    # a claim that needs one more is not given the one that is there
+    for wanted in (1, 3):
+        more = await atlas_indexer._unmade(asking, rows(), wanted)
+        assert more is not None
+        assert len(atlas_indexer.fresh_sequences(more)[0]) == wanted
+        assert more["seed"] != fresh["seed"]
+        assert not set(atlas_indexer.fresh_sequences(more)[0]) & set(atlas_indexer.fresh_sequences(fresh)[0])
+    assert await atlas_indexer._unmade(asking, rows(), 0) is None
 
 
 def test_what_is_too_short_to_be_scored_is_no_evidence() -> None:
