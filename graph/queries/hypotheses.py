@@ -179,6 +179,7 @@ async def settle(
 ) -> None:
     """Write what this run found; a run that settles it again (in a later round) overwrites what it said before.
 
+    Of several runs the latest that decided stands: one that leaves it open takes nothing back.
     `weight` is log10 of the Bayes factor, `prior` what the run started from (None: the credence when it was taken up),
     `evidence` the uids of the evaluations that were looked at, `result` all that was found. Raises LeaseLost, NotFound,
     GraphError (BAD_VERDICT).
@@ -269,7 +270,13 @@ MATCH (h:Hypothesis {uid: $uid})
 MERGE (h)-[test:TESTED_BY]->(r)
 ON CREATE SET test.taken_at = datetime(), test.prior = h.credence
 SET test += $found, test.settled_at = datetime()
-SET h.verdict = $found.verdict, h.credence = $found.credence, h.settled_at = test.settled_at
+WITH h, test
+CALL (h) {
+  OPTIONAL MATCH (h)-[one:TESTED_BY]->(:Run) WHERE one.settled_at IS NOT NULL AND one.verdict <> 'undetermined'
+  RETURN one AS decided ORDER BY one.settled_at DESC LIMIT 1
+}
+WITH h, coalesce(decided, test) AS stands
+SET h.verdict = stands.verdict, h.credence = stands.credence, h.settled_at = stands.settled_at
 WITH h
 CALL (h) {
   MATCH (h)-[before:SUPPORTED_BY|REFUTED_BY]->(:Evaluation) WHERE before.run = $run

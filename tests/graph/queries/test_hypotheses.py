@@ -134,7 +134,9 @@ async def test_a_later_round_overwrites_and_a_later_run_does_not(gateway: Gatewa
     (first,), (second,) = [await hypotheses.tested(gateway, uid) for uid in (run.uid, other.uid)]
     assert (first.verdict, first.prior, first.credence) == ("refuted", 0.5, 0.2)
     assert (second.verdict, second.prior, second.credence) == ("undetermined", 0.2, 0.25)
-    assert second.hypothesis.verdict == "undetermined"
+    # one that leaves it open takes nothing back
+    assert (second.hypothesis.verdict, second.hypothesis.credence) == ("refuted", 0.2)
+    assert second.hypothesis.settled_at == first.settled_at
     assert [test.prior for test in await hypotheses.tested(gateway, again.uid)] == [0.5]
     # what leaves it open speaks neither way; what the first run found still stands
     assert [link["type"] for link in await gateway.read(LINKS, uid=row.uid)] == ["REFUTED_BY"]
