@@ -61,8 +61,8 @@ class FileOf:
 
     uid: str
     uri: str
-    # of the array; None where the file is no array
-    sha256: str | None
+    # of the array, or of all arrays of a checkpoint
+    sha256: str
     spread_uri: str | None = None
     spread_sha256: str | None = None
 
@@ -98,6 +98,11 @@ async def files(gateway: Gateway) -> AsyncIterator[tuple[str, FileOf]]:
             for row in rows:
                 yield label, FileOf(**row["file"])
             after = rows[-1]["file"]["uid"]
+
+
+async def named_still(gateway: Gateway, checkpoint: str) -> bool:
+    """Whether a checkpoint has not been given up meanwhile."""
+    return bool(await gateway.read(NAMED_STILL, uid=checkpoint))
 
 
 async def database(gateway: Gateway) -> str:
@@ -184,7 +189,12 @@ RETURN e {.uid, .uri, .sha256, .spread_uri, .spread_sha256} AS file ORDER BY e.u
 
 CHECKPOINTS: LiteralString = """
 MATCH (c:Checkpoint) WHERE c.uid > $after AND c.removed_at IS NULL
-RETURN {uid: c.uid, uri: c.uri, sha256: null} AS file ORDER BY c.uid LIMIT $limit
+RETURN {uid: c.uid, uri: c.uri, sha256: c.sha256} AS file ORDER BY c.uid LIMIT $limit
+"""
+
+NAMED_STILL: LiteralString = """
+MATCH (c:Checkpoint {uid: $uid}) WHERE c.removed_at IS NULL
+RETURN c.uid AS uid LIMIT 1
 """
 
 SEGMENTS_NAMED: LiteralString = """

@@ -1,8 +1,9 @@
 """Audit: do the files of the store and the graph say the same?
 
     missing_file        a node's file is not there
-    damaged_file        a file that cannot be read
-    changed_file        (verify) its content is not what its name says; each frame that differs is named
+    damaged_file        a file that cannot be read; (verify) a checkpoint that is not what its manifest says
+    changed_file        (verify) its content is not what its name says (a checkpoint: the graph); each frame that
+                        differs is named
     missing_frame       a segment has a frame of which the graph has no snapshot
     missing_next        two snapshots follow each other in time without NEXT, or NEXT leads elsewhere
     missing_link        a snapshot without its HAS_SNAPSHOT or IN_DOMAIN
@@ -38,6 +39,8 @@ from resolvers.services.naming import named
 
 DAY_SECONDS = 86_400.0
 BATCH = 500
+# what is to be done about a checkpoint that is not as it was
+AGAIN = "Restore it from a copy of the store, or train again."
 # at a sequence that grows, before it is told as it moves
 LOOKS = 3
 # what may seem so where a sequence grows between two reads
@@ -227,9 +230,11 @@ async def _other_files(services: Services, found: Findings, *, verify: bool) -> 
     store = services.store
     async for label, node in audit.files(services.gateway):
         found.checked[label.lower() + ("" if label == "Predicted" else "s")] += 1
-        if node.sha256 is None:
-            if not (store.root / node.uri).exists():
-                found.add("missing_file", node.uid, node.uri, f"{label}: nothing at {store.root / node.uri}")
+        if label == "Checkpoint":
+            problem = await asyncio.to_thread(_checkpoint, store.root / node.uri, node.sha256, verify=verify)
+            # one that a training has superseded since has gone rightly
+            if problem and await audit.named_still(services.gateway, node.uid):
+                found.add(problem[0], node.uid, node.uri, problem[1])
             continue
         for uri, sha256 in ((node.uri, node.sha256), (node.spread_uri, node.spread_sha256)):
             if uri is None:
@@ -237,7 +242,22 @@ async def _other_files(services: Services, found: Findings, *, verify: bool) -> 
             if not _there(store, uri, found):
                 found.add("missing_file", node.uid, uri, f"{label} state: no such file in the store")
             elif verify and (problem := await asyncio.to_thread(_array, store, uri, str(sha256))):
-                found.add(*problem[:1], node.uid, uri, problem[1])
+                found.add(problem[0], node.uid, uri, problem[1])
+
+
+def _checkpoint(directory: Path, sha256: str, *, verify: bool) -> tuple[str, str] | None:
+    """What is wrong with a checkpoint; with `verify` its arrays are held against its manifest and the graph."""
+    if not directory.exists():
+        return "missing_file", f"Checkpoint: nothing at {directory}. {AGAIN}"
+    if not verify:
+        return None
+    from nvp.training.checkpoint import read  # JAX
+
+    try:
+        known = str(read(directory, next_step=AGAIN)[0]["sha256"])
+    except FieldError as error:
+        return "damaged_file", str(error)
+    return None if known == sha256 else ("changed_file", f"{_differ(sha256, known)}. {AGAIN}")
 
 
 def _array(store: ArrayStore, uri: str, sha256: str) -> tuple[str, str] | None:
@@ -245,7 +265,11 @@ def _array(store: ArrayStore, uri: str, sha256: str) -> tuple[str, str] | None:
         known = store.hash_of(uri)
     except FieldError as error:
         return "damaged_file", str(error)
-    return None if known == sha256 else ("changed_file", f"expected sha256 {sha256[:16]}…, got {known[:16]}…")
+    return None if known == sha256 else ("changed_file", _differ(sha256, known))
+
+
+def _differ(expected: str, got: str) -> str:
+    return f"expected sha256 {expected[:16]}…, got {got[:16]}…"
 
 
 async def _orphans(services: Services, found: Findings, progress: Progress | None) -> None:

@@ -2,7 +2,7 @@
 
 Snapshots come back from their segment's file, links and counts from the snapshots, statistics from the arrays. Orphan
 files are deleted once they are a day old (or at once where `now` says so), what killed writers left behind always.
-A file that is missing, damaged or changed stays a defect: only a backup has it.
+A file that is missing, damaged or changed stays a defect: only a backup has it; of a checkpoint, a training as well.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from graph.settings import Settings
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
-from resolvers.services.audit import _without, audit_graph
+from nvp.training import checkpoint
+from resolvers.services.audit import _checkpoint, _without, audit_graph
 from resolvers.services.context import Services
 from resolvers.services.ingest import ingest_series
 from resolvers.services.naming import delete_unnamed
@@ -199,6 +200,25 @@ async def test_damaged_files_do_not_stop_the_audit(services: Services) -> None:
         assert await kinds(services, verify=verify) == {"damaged_file": 2}
 
 
+def test_a_checkpoint_that_is_not_what_was_written_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    digest = checkpoint.write(place, {"kind": "test"}, {"params/a": np.arange(4096, dtype=np.float32)})
+    assert _checkpoint(place, digest, verify=True) is None
+    largest = max((path for path in place.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    whole = largest.read_bytes()
+    for damaged in (whole[:1000], whole[:-1] + bytes([whole[-1] ^ 1])):
+        largest.write_bytes(damaged)
+        kind, said = _checkpoint(place, digest, verify=True) or ("", "")
+        assert (kind, "files that were altered" in said, "or train again" in said) == ("damaged_file", True, True)
+        assert _checkpoint(place, digest, verify=False) is None
+    largest.write_bytes(whole)
+    # whole in itself and of other arrays than the graph has
+    kind, said = _checkpoint(place, builders.sha("other"), verify=True) or ("", "")
+    assert (kind, digest[:16] in said) == ("changed_file", True)
+    for verify in (False, True):
+        assert (_checkpoint(tmp_path / "none", digest, verify=verify) or "")[0] == "missing_file"
+
+
 @pytest.mark.db
 async def test_uris_that_are_none_are_named(services: Services) -> None:
     await services.gateway.write("MATCH (e:EnergySnapshot {t_index: 2}) SET e.uri = '../elsewhere#0'")
@@ -218,8 +238,8 @@ def test_what_no_run_covers() -> None:
 @pytest.mark.db
 async def test_pages_come_off_an_index(gateway: Gateway) -> None:
     await fill(gateway)
-    for name in ("SEQUENCES", "FRAMES", "PREDICTED", "CHECKPOINTS", "SEGMENTS_NAMED", "LIVE", "MEND_NEXT",
-                 "MEND_OWNER", "MEND_SEQUENCE", "MEND_STATISTICS"):  # fmt: skip
+    for name in ("SEQUENCES", "FRAMES", "PREDICTED", "CHECKPOINTS", "NAMED_STILL", "SEGMENTS_NAMED", "LIVE",
+                 "MEND_NEXT", "MEND_OWNER", "MEND_SEQUENCE", "MEND_STATISTICS"):  # fmt: skip
         found = await explain(gateway, getattr(queries, name))
         assert not {operator for operator in found if operator.endswith("Scan")}, name
         assert any("Seek" in operator for operator in found), name
