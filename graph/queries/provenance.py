@@ -81,6 +81,8 @@ class Provenance:
     members: tuple[tuple[str, str], ...]
     informed_by: tuple[str, ...]
     parent: str | None
+    # of an ACE run: attempts of whose energy nothing is known, of the runs that were made for it
+    unmetered_parts: int
     # of an ACE run: what it found of each hypothesis, its stages in order, and the votes of its last round
     hypotheses: tuple[Mapping[str, Any], ...]
     stages: tuple[Mapping[str, Any], ...]
@@ -94,6 +96,7 @@ async def provenance(gateway: Gateway, uid: str) -> Provenance:
     run = await runs.run(gateway, uid)
     inputs = await gateway.read(_INPUTS, run=uid, limit=MOST)
     outputs = await gateway.read(_OUTPUTS, run=uid, limit=MOST)
+    parts = await runs.children(gateway, uid, own=True) if run.kind == "ace" else ()
     (around,) = await gateway.read(_AROUND, run=uid, limit=MOST)
     states = await gateway.read(_STATES, run=uid, limit=MOST)
     things = tuple(_thing(row) for row in outputs)
@@ -116,6 +119,7 @@ async def provenance(gateway: Gateway, uid: str) -> Provenance:
         members=tuple((whole, part) for whole, part in around["members"]),
         informed_by=tuple(around["informed_by"]),
         parent=around["parent"],
+        unmetered_parts=sum(part.unmetered for part in parts),
         hypotheses=tuple(plain(row) for row in around["hypotheses"]),
         stages=tuple(plain(row) for row in around["stages"]),
         votes=tuple(plain(row) for row in around["votes"]),

@@ -94,8 +94,9 @@ def drafted(known: Provenance, end: Head, key: str) -> Statement:
     if run.state == "SUCCEEDED" and (joules is None or source is None):
         raise missing(run.uid, "energy and how it is known")
     # an experiment only waits for others: what they took stands in its stages, whichever attempt worked these
-    if run.unmetered and run.kind != "ace":
-        raise missing(run.uid, f"the energy of {run.unmetered} of its attempts")
+    unknown, whose = (known.unmetered_parts, "its runs'") if run.kind == "ace" else (run.unmetered, "its")
+    if unknown:
+        raise missing(run.uid, f"the energy of {unknown} of {whose} attempts")
     started, finished = run.started_at or run.created_at, run.finished_at or end.now
     work = Work(
         uid=run.uid,

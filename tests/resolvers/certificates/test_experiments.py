@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from graph.gateway import Gateway
 from graph.queries import ace, hypotheses, runs
 from graph.queries.ace import NewVote
+from graph.queries.certificates import Head
 from graph.queries.runs import RunRow
-from resolvers.certificates.issuing import audit, issue
+from resolvers.certificates.issuing import audit, drafted, issue
 from resolvers.certificates.statement import Refused
 from tests.graph.queries import builders, experiments
 
@@ -65,6 +68,32 @@ async def test_without_a_quorum_in_the_last_round_there_is_none(gateway: Gateway
     run, _, _ = await finished(gateway, agree=(True, False, False))
     with pytest.raises(Refused, match="2 different members of 3 to agree, got 1"):
         await issue(gateway, run.uid, KEY)
+
+
+@pytest.mark.parametrize(("kind", "whose"), [("ace", "its runs'"), ("evaluation", "its")])
+def test_an_unknown_attempt_makes_no_whole_account(kind: str, whose: str) -> None:
+    lost = 0 if kind == "ace" else 2
+    stage = {"energy_joules": 2.5, "energy_source": "measured: RAPL"}
+    run: Any = SimpleNamespace(
+        uid="r", kind=kind, state="SUCCEEDED", unmetered=lost, energy_joules=1.0, energy_source="m"
+    )
+    known: Any = SimpleNamespace(run=run, cut=(), stages=(stage,), unmetered_parts=2 - lost)
+    with pytest.raises(Refused, match=f"none of the energy of 2 of {whose} attempts"):
+        drafted(known, Head(0, "", datetime.now(UTC)), "")
+
+
+async def test_an_unknown_attempt_of_a_run_that_was_made_for_it_leaves_it_without(gateway: Gateway) -> None:
+    run, _, _ = await finished(gateway)
+    lost = "MATCH (c:Run)-[part:PART_OF]->(:Run {uid: $run}) SET c.unmetered = 1, part.made = $made"
+    other = await builders.submit(gateway)
+    joined = "MATCH (c:Run {uid: $uid}) MATCH (r:Run {uid: $run}) CREATE (c)-[:PART_OF]->(r)"
+    await gateway.write(joined, uid=other.uid, run=run.uid)
+    await gateway.write(lost, run=run.uid, made=True)
+    with pytest.raises(Refused, match="none of the energy of 1 of its runs' attempts"):
+        await issue(gateway, run.uid, KEY)
+    # one that it only found is paid for by another
+    await gateway.write(lost, run=run.uid, made=False)
+    assert (await issue(gateway, run.uid, KEY))[1]
 
 
 CHANGES: dict[str, tuple[str, str, Any]] = {
