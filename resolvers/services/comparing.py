@@ -1,7 +1,8 @@
 """Two runs side by side: what was asked of each that differs, what came of it, by what and at what expense.
 
 Numbers of a kind (the fidelity of predictions, …) are means over a run's outputs, with how many there are. Energy is
-compared only where both runs know it from the same source: a measured joule says nothing about an estimated one.
+compared only where both runs know it of every attempt, from the same source: a measured joule says nothing about an
+estimated one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "Sequence": ("length",),
 }
 """By label of an output: the numbers that are compared."""
-ACCOUNT = ("uid", "kind", "state", "device", "code_version", "attempt", "seconds", "energy_joules", "energy_source")
+ACCOUNT = (
+    *("uid", "kind", "state", "device", "code_version", "attempt", "seconds"),
+    *("energy_joules", "energy_source", "unmetered"),
+)
 
 
 async def compared(gateway: Gateway, first: str, second: str) -> dict[str, Any]:
@@ -100,6 +104,9 @@ def _energy(a: Provenance, b: Provenance) -> dict[str, Any]:
     one, other = a.run, b.run
     if one.energy_joules is None or other.energy_joules is None:
         return {"comparable": False, "why": "not known of both", "difference": None, "ratio": None}
+    if lost := [run for run in (one, other) if run.unmetered]:
+        why = " and ".join(f"unknown of {run.unmetered} of the attempts of {run.uid}" for run in lost)
+        return {"comparable": False, "why": why, "difference": None, "ratio": None}
     if one.energy_source != other.energy_source:
         why = f"{one.energy_source} beside {other.energy_source}"
         return {"comparable": False, "why": why, "difference": None, "ratio": None}

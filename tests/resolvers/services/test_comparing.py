@@ -7,13 +7,14 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from graph.gateway import Gateway
 from graph.queries import runs
-from resolvers.services.comparing import compared
+from resolvers.services.comparing import _energy, compared
 from tests.graph.queries import builders
 
 pytestmark = pytest.mark.db
@@ -65,6 +66,19 @@ async def test_unlike_energies_are_not_compared(gateway: Gateway, joules: Any, s
     assert found["energy"]["difference"] is found["energy"]["ratio"] is None
     assert why in found["energy"]["why"]
     assert found["metrics"]["checkpoint val_fidelity"] == {"values": [0.5, None], "n": [1, 0], "difference": None}
+
+
+def test_energy_with_an_unknown_attempt_is_not_compared() -> None:
+    def known(uid: str, unmetered: int) -> Any:
+        return SimpleNamespace(
+            run=SimpleNamespace(uid=uid, unmetered=unmetered, energy_joules=5.0, energy_source="measured: RAPL")
+        )
+
+    assert _energy(known("a", 0), known("b", 0))["comparable"] is True
+    why = {(0, 2): "unknown of 2 of the attempts of b", (1, 0): "unknown of 1 of the attempts of a"}
+    for (one, other), said in why.items():
+        found = _energy(known("a", one), known("b", other))
+        assert found == {"comparable": False, "why": said, "difference": None, "ratio": None}
 
 
 async def test_the_command_and_the_filters(gateway: Gateway, environment: dict[str, str]) -> None:
