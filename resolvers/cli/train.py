@@ -165,6 +165,7 @@ def command(
             found = train_offline.sources(
                 request,
                 data or [],
+                offline,
                 variable=variable,
                 units=units,
                 crop=crop,

@@ -18,7 +18,7 @@ from resolvers.cli.criteria import Criteria, judged
 from resolvers.cli.output import console
 from resolvers.services.bundle import CHECKPOINT
 from resolvers.services.importing import IngestRequest
-from resolvers.services.offline import OfflineTraining
+from resolvers.services.offline import OfflineTraining, check_folder
 from resolvers.services.offline_data import OfflineSequence, from_file, from_folder, is_atlas, simulated
 from resolvers.services.submission import GenerationRequest, TrainingRequest
 from resolvers.services.training import said
@@ -27,6 +27,7 @@ from resolvers.services.training import said
 def sources(
     request: TrainingRequest,
     paths: Sequence[Path],
+    folder: Path,
     *,
     variable: str | None,
     units: str | None,
@@ -35,7 +36,10 @@ def sources(
     simulate: int | None,
     simulation: Mapping[str, Any],
 ) -> list[OfflineSequence]:
-    """The sequences to train on; raises FieldError for data that are not there or that no training can use."""
+    """The sequences to train on; raises FieldError for data that are not there or that no training can use.
+
+    A folder that the training could not go into is refused before any are read or simulated.
+    """
     if request.domain is None:
         raise FieldError(
             "BAD_OPTIONS", "expected --domain with --offline, got none.", next_step="Say what kind of field it is."
@@ -48,6 +52,7 @@ def sources(
             f"expected either --data or --simulate with --offline, got {'both' if paths else 'neither'}.",
             next_step="Name files by --data, or say how many sequences to simulate.",
         )
+    check_folder(folder, request)
     with _bar("reading" if paths else "simulating") as bar:
         if simulate is not None:
             wish = GenerationRequest(

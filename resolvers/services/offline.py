@@ -20,6 +20,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -28,6 +29,7 @@ from graph.identity import digest, event_uid, model_uid, split_uid
 from graph.queries.numbers import finite
 from graph.queries.splits import Role
 from nvp.atlas.series import Series
+from nvp.dynamics.domain import domain as registered_domain
 from nvp.errors import FieldError
 from nvp.training.data import TrainingData
 from nvp.training.events import Begun, CheckpointSaved, EpochDone, Finished, TrainingEvent
@@ -117,11 +119,8 @@ class OfflineTraining:
                 ended = _read(self.folder / TRAINING / "finished.json") or self._train(plan, account, told)
                 made = self._complete(plan, ended, account)
         except OSError as error:
-            raise FieldError(
-                "UNWRITABLE",
-                f"expected to write in {self.folder}, got {' '.join(str(error).split())}.",
-                next_step="Free space, and run the same command again: it goes on where it stopped.",
-            ) from error
+            step = "Free space, and run the same command again: it goes on where it stopped."
+            raise _unwritable(self.folder, error, step) from error
         shutil.rmtree(self.folder / TRAINING, ignore_errors=True)
         return made
 
@@ -246,6 +245,29 @@ class _Account:
         self._lines[line["epoch"]] = line
 
 
+def check_folder(folder: Path, request: TrainingRequest) -> None:
+    """Refuse, before any data are there, a folder that cannot be written or that was begun with another request.
+
+    Whether the data are the same is known once they are there.
+    """
+    domain = registered_domain(str(request.domain)).name
+    asked = training_config(request, check_training(request), domain=domain, split="")
+    asked |= {"seed": request.seed, "code_version": code_version()}
+    done = finished(folder)
+    begun: dict[str, Any] | None
+    if done is not None:
+        begun = {**done.request, "seed": done.model["rng_seed"], "code_version": done.code_version}
+    else:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                begun = _read(folder / CONFIG)
+        except OSError as error:
+            raise _unwritable(folder, error, "Name a folder that can be written, on a disk with space.") from error
+    if begun is not None and {**begun, "split": ""} != json.loads(json.dumps(asked)):
+        raise _other(folder)
+
+
 def finished(folder: Path) -> Manifest | None:
     """The manifest of a bundle that is complete; None where the training has yet to begin or to end."""
     if (folder / MANIFEST).exists():
@@ -291,6 +313,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return found
+
+
+def _unwritable(folder: Path, error: OSError, next_step: str) -> FieldError:
+    said = " ".join(str(error).split())
+    return FieldError("UNWRITABLE", f"expected to write in {folder}, got {said}.", next_step=next_step)
 
 
 def _other(folder: Path) -> FieldError:

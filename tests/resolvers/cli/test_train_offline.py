@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resolvers.cli import commands
+from resolvers.cli import commands, train_offline
 from resolvers.cli.criteria import judged
 from resolvers.cli.runs import _imported
 from resolvers.services.offline_import import Absent, ImportReport
@@ -38,6 +38,18 @@ def test_options_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureF
         said = " ".join(capsys.readouterr().err.split())
         assert (left.value.code, expected in said) == (2, True), (options, said)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_nothing_is_simulated_for_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_offline, "simulated", lambda *_: pytest.fail("simulated"))
+    (tmp_path / "file").touch()
+    folder = str(tmp_path / "file" / "bundle")
+    with pytest.raises(SystemExit) as left:
+        commands.main(["train", "--offline", folder, "--domain", "plasma_physics", *SIMULATED], prog_name="fieldgraph")
+    assert left.value.code == 2
+    assert "expected to write in" in capsys.readouterr().err
 
 
 def test_what_is_no_bundle_starts_no_server(

@@ -10,8 +10,9 @@ from filelock import FileLock
 
 from graph.errors import GraphError
 from nvp.errors import FieldError
+from nvp.training.events import TrainingEvent
 from resolvers.services.bundle import MANIFEST, TRAINING, read_bundle
-from resolvers.services.offline import OfflineTraining
+from resolvers.services.offline import OfflineTraining, check_folder
 from tests.full_disk import full_disk
 from tests.resolvers.services.test_offline import RIDGE, files, quiet, read
 
@@ -26,6 +27,32 @@ def test_a_full_disk_is_one_line_and_the_same_again_ends(tmp_path: Path) -> None
     assert not (folder / MANIFEST).exists()
     OfflineTraining(RIDGE, sequences, folder).run(quiet)
     assert read_bundle(folder).checkpoint["step"] >= 0
+
+
+def test_a_folder_is_refused_before_there_are_data(tmp_path: Path) -> None:
+    request, folder = replace(RIDGE, domain="fluid_dynamics"), tmp_path / "bundle"
+    (tmp_path / "file").touch()
+    with pytest.raises(FieldError, match=r"expected to write in .* Name a folder that can be written") as refused:
+        check_folder(tmp_path / "file" / "bundle", request)
+    assert refused.value.code == "UNWRITABLE"
+    with pytest.raises(FieldError, match="expected an empty folder"):
+        check_folder(tmp_path, request)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_: TrainingEvent) -> None:
+        raise Stopped
+
+    training = OfflineTraining(request, read(files(tmp_path / "fields")), folder)
+    with pytest.raises(Stopped):
+        training.run(stop)
+    for _ in ("unfinished", "finished"):
+        check_folder(folder, request)
+        for other in (replace(request, seed=4), replace(request, history=2), replace(request, model="tiny")):
+            with pytest.raises(FieldError, match="another request"):
+                check_folder(folder, other)
+        training.run(quiet)
 
 
 def test_two_trainings_have_no_folder_in_common(tmp_path: Path) -> None:
