@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Shaped
 
+from nvp.atlas.canonical import parameters_digest
 from nvp.atlas.series import Series
 from nvp.dynamics.domain import DomainSpec, domain
 from nvp.errors import FieldError
@@ -31,6 +32,7 @@ DAY_S = 86400.0
 # windows whose features are in memory together
 _CHUNK = 16
 _VERSION = 1
+WEIGHTS = "weights.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,15 @@ class Ridge:
             outflow=np.zeros(mean.shape[:2], np.float32),
         )
 
+    @property
+    def sha256(self) -> str:
+        """Of all that was fitted."""
+        return parameters_digest({"daily": self.daily, "weights": self.weights})
+
     def save(self, directory: Path) -> None:
         """Write config.json and weights.npz."""
         directory.mkdir(parents=True, exist_ok=True)
-        np.savez(directory / "weights.npz", weights=self.weights, daily=self.daily)
+        np.savez(directory / WEIGHTS, weights=self.weights, daily=self.daily)
         about = {
             "kind": "ridge",
             "version": _VERSION,
@@ -203,7 +210,7 @@ def load(directory: Path) -> Ridge:
             next_step="Fit it again.",
         )
     settings = about["config"] | {"penalties": tuple(about["config"]["penalties"])}
-    with np.load(directory / "weights.npz") as arrays:
+    with (directory / WEIGHTS).open("rb") as file, np.load(file) as arrays:
         return Ridge(
             config=RidgeConfig(**settings),
             domain=domain(about["domain"]),

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 from graph import identity
 from graph.queries import audit
@@ -34,6 +35,7 @@ from nvp.atlas.catalog import Defect
 from nvp.atlas.segment_file import content_digest, frame_digests
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
+from nvp.model import ridge
 from resolvers.services.context import Services
 from resolvers.services.naming import named
 
@@ -251,13 +253,24 @@ def _checkpoint(directory: Path, sha256: str, *, verify: bool) -> tuple[str, str
         return "missing_file", f"Checkpoint: nothing at {directory}. {AGAIN}"
     if not verify:
         return None
-    from nvp.training.checkpoint import read  # JAX
-
     try:
-        known = str(read(directory, next_step=AGAIN)[0]["sha256"])
+        known = _fitted(directory)
     except FieldError as error:
         return "damaged_file", str(error)
     return None if known == sha256 else ("changed_file", f"{_differ(sha256, known)}. {AGAIN}")
+
+
+def _fitted(directory: Path) -> str:
+    """sha256 of a checkpoint's arrays; raises FieldError where they cannot be read, or are not what it says itself."""
+    if (directory / ridge.WEIGHTS).exists():
+        try:
+            return ridge.load(directory).sha256
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            said = f"expected a complete ridge regression in {directory}, got {type(error).__name__}."
+            raise FieldError("BAD_CHECKPOINT", said, next_step=AGAIN) from error
+    from nvp.training.checkpoint import read  # JAX
+
+    return str(read(directory, next_step=AGAIN)[0]["sha256"])
 
 
 def _array(store: ArrayStore, uri: str, sha256: str) -> tuple[str, str] | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nvp.atlas.canonical import parameters_digest
 from nvp.atlas.series import Series
 from nvp.model.ridge import RidgeConfig, fit_ridge
 from nvp.prediction.forecaster import Forecaster, truth, windows
@@ -25,7 +24,7 @@ def train_ridge(config: RidgeConfig, data: TrainingData, *, directory: Path) -> 
     began = time.monotonic()
     model = fit_ridge(data.train, config, validation=data.validation)
     yield Begun(config={"kind": "ridge", **asdict(config)}, parameters=model.weights.size, data_digest=data.digest)
-    sha256 = parameters_digest({"daily": model.daily, "weights": model.weights})
+    sha256 = model.sha256
     path = directory / sha256[:16]
     if not path.exists():
         partial = directory / f"{sha256[:16]}.partial"

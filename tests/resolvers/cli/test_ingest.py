@@ -219,7 +219,7 @@ async def test_ingest_again_and_conflict(
     assert (code, err) == (0, "")
     report = json.loads(out)
     assert (report["frames"], report["created"], report["source"]) == (12, 12, "f")
-    before, stored = await counts(gateway), sorted((tmp_path / "store").rglob("*.h5"))
+    before, stored = await counts(gateway), sorted((tmp_path / "store").rglob("*.*"))
     assert before == {"sequences": 1, "snapshots": 12, "next": 11, "has": 12}
 
     # the same command without the price of a process

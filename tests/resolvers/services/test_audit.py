@@ -20,6 +20,7 @@ from graph.settings import Settings
 from nvp.atlas.series import Series
 from nvp.atlas.store import ArrayStore
 from nvp.errors import FieldError
+from nvp.model.ridge import fit_ridge
 from nvp.training import checkpoint
 from resolvers.services.audit import _checkpoint, _without, audit_graph
 from resolvers.services.context import Services
@@ -28,6 +29,7 @@ from resolvers.services.naming import delete_unnamed
 from resolvers.services.repair import repair
 from tests.graph.queries import builders
 from tests.graph.queries.plans import explain, fill
+from tests.resolvers.carried import carried
 
 EVERYTHING = """
 MATCH (e:EnergySnapshot)
@@ -217,6 +219,17 @@ def test_a_checkpoint_that_is_not_what_was_written_is_named(tmp_path: Path) -> N
     assert (kind, digest[:16] in said) == ("changed_file", True)
     for verify in (False, True):
         assert (_checkpoint(tmp_path / "none", digest, verify=verify) or "")[0] == "missing_file"
+
+
+def test_a_ridge_regression_is_a_checkpoint_too(tmp_path: Path) -> None:
+    model = fit_ridge([carried(frames=12)])
+    model.save(tmp_path)
+    assert _checkpoint(tmp_path, model.sha256, verify=True) is None
+    assert (_checkpoint(tmp_path, builders.sha("other"), verify=True) or "")[0] == "changed_file"
+    weights = tmp_path / "weights.npz"
+    for damaged in (weights.read_bytes()[:300], b""):
+        weights.write_bytes(damaged)
+        assert (_checkpoint(tmp_path, model.sha256, verify=True) or "")[0] == "damaged_file"
 
 
 @pytest.mark.db
