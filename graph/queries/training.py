@@ -199,7 +199,8 @@ async def checkpoint(gateway: Gateway, uid: str) -> CheckpointRow:
     """The checkpoint of this uid with its model; raises NotFound."""
     rows = await gateway.read(_CHECKPOINT, uid=uid)
     if not rows:
-        raise NotFound("Checkpoint", uid, next_step="Train a model first.")
+        hint = "`fieldgraph train` makes one; `fieldgraph runs show RUN` names that of a training."
+        raise NotFound("Checkpoint", uid, next_step=hint)
     return _checkpoint(rows[0]["checkpoint"])
 
 

@@ -38,4 +38,4 @@ def greeting(found: dict[str, str | None]) -> str:
         "neo4j_password": "its password in",
     }
     lines = [f"{names[name]:17}{value}" for name, value in found.items() if value]
-    return "\n".join([*lines, "The login works once, within a quarter of an hour. Ctrl-C ends it all."])
+    return "\n".join([*lines, "The login works once, within a quarter of an hour. Ctrl-C ends what it has started."])

@@ -77,7 +77,8 @@ def cancel(uid: Annotated[str, typer.Argument(metavar="RUN", help="The run.")], 
     Example: fieldgraph runs cancel 019aa5f2-7c1e-7b52-9d0e-1f7a4c2b8e11
     """
     row = run(_cancel(uid))
-    emit({"run": row.uid, "state": row.state, "cancel_requested": row.cancel_requested}, as_json=as_json)
+    result = {"run": row.uid, "state": row.state, "cancel_requested": row.cancel_requested}
+    emit(result, as_json=as_json, text=_cancelled(row))
 
 
 @app.command("import", short_help="Import a training that happened without this graph.")
@@ -143,6 +144,14 @@ async def _show(uid: str) -> tuple[RunRow, ModelRow | None, list[RunRow]]:
         row = await runs.run(services.gateway, uid)
         model = await model_of_run(services.gateway, uid) if row.kind == "training" else None
         return row, model, await runs.children(services.gateway, uid)
+
+
+def _cancelled(row: RunRow) -> str:
+    """What has become of a run whose cancellation was asked for, in words."""
+    said = f"run {row.uid} is {row.state.lower()}"
+    if not row.finished:
+        return f"{said}; it stops at its next step."
+    return f"{said}." if row.state == "CANCELLED" else f"{said}: there was nothing to cancel."
 
 
 async def _cancel(uid: str) -> RunRow:

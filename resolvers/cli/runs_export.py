@@ -14,6 +14,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from graph.errors import GraphError
 from graph.queries import runs
 from graph.queries.provenance import Provenance, provenance
+from resolvers.ace.words import counted
 from resolvers.cli.follow import opened
 from resolvers.cli.output import JsonOption, console, emit, fail, run
 from resolvers.services.prov import document
@@ -49,7 +50,8 @@ def export(
     content = orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n"
     _write(prov, content)
     said = {"file": str(prov), "bytes": len(content), **_counts(found)}
-    text = f"wrote {said['runs']} runs with {said['records']} records to {prov} ({len(content) / 1e6:.2f} MB)"
+    what = f"{counted(said['runs'], 'run')} with {counted(said['records'], 'record')}"
+    text = f"wrote {what} to {prov} ({len(content) / 1e6:.2f} MB)"
     emit(said, as_json=as_json, text=text)
 
 

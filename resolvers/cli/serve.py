@@ -23,7 +23,7 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start Neo4j, the API and three workers; Ctrl-C ends them all.
+    """Start Neo4j, the API and three workers; Ctrl-C ends what it has started.
 
     Example: fieldgraph serve --port 8080
     """

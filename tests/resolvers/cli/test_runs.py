@@ -12,6 +12,7 @@ import pytest
 from graph.gateway import Gateway
 from graph.queries import runs
 from resolvers.cli.follow import Interrupted, _ended
+from resolvers.cli.runs import _cancelled
 from tests.graph.queries import builders
 
 pytestmark = pytest.mark.db
@@ -53,3 +54,15 @@ async def test_ctrl_c_ends_as_a_shell_expects(gateway: Gateway) -> None:
         _ended(run)
     assert caught.value.exit_code == 130
     assert "the same command" in str(caught.value)
+
+
+async def test_a_cancellation_is_told_as_what_it_did(gateway: Gateway) -> None:
+    waiting = await builders.submit(gateway)
+    worked, done = await builders.started(gateway), await builders.started(gateway)
+    await runs.transition(gateway, done.uid, "RUNNING", "SUCCEEDED", done.lease_token)
+    for run, says in (
+        (waiting, "cancelled."),
+        (worked, "running; it stops at its next step."),
+        (done, "succeeded: there was nothing to cancel."),
+    ):
+        assert _cancelled(await runs.request_cancel(gateway, run.uid)) == f"run {run.uid} is {says}"
