@@ -23,7 +23,7 @@ help:  ## list the targets
 	@touch $@
 
 setup: .venv/installed  ## fill .venv from the lock and fetch Neo4j
-	@$(BIN)/fieldgraph db fetch
+	@$(BIN)/fieldgraph db fetch >&2  # stdout is the demo's: `make demo DEMO_FLAGS=--json`
 
 demo: setup  ## simulate, train, predict and show what the graph says
 	@$(BIN)/fieldgraph demo $(DEMO_FLAGS)
