@@ -27,6 +27,7 @@ from jaxtyping import Float32, Shaped
 
 from nvp.atlas import segment_file
 from nvp.atlas.canonical import canonical_bytes, digest
+from nvp.atlas.disk import flush
 from nvp.atlas.segment_file import FrameDigests
 from nvp.atlas.series import Series
 from nvp.atlas.temporary import is_abandoned, temporary_name
@@ -273,9 +274,9 @@ class ArrayStore:
                 temporary.parent.mkdir(parents=True, exist_ok=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write(temporary)
-                _flush(temporary)
+                flush(temporary)
                 temporary.replace(path)
-                _flush(path.parent)
+                flush(path.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -312,11 +313,3 @@ def _touch(path: Path) -> None:
     """Make a file young again that somebody is about to refer to: an orphan is deleted by its age."""
     with contextlib.suppress(OSError):  # somebody else's file, or gone: its writer looks once more
         os.utime(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

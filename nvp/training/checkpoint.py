@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from nvp.atlas.canonical import parameters_digest
+from nvp.atlas.disk import flush
 from nvp.errors import FieldError
 from nvp.failpoints import reach
 from nvp.model.config import NVPConfig
@@ -81,7 +81,7 @@ def write(directory: Path, manifest: Mapping[str, Any], arrays: Arrays) -> str:
         text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
         (place / _MANIFEST).write_text(text, encoding="utf-8")
         for path in (*place.rglob("*"), place):
-            _flush(path)
+            flush(path)
         _exchange(place, directory, before)
     except Exception as error:  # a full disk has as many types as there are layers above it
         raise FieldError(
@@ -178,16 +178,7 @@ def _exchange(new: Path, directory: Path, before: Path) -> None:
         if before.exists():
             before.rename(directory)
         raise
-    _flush(directory.parent)
-
-
-def _flush(path: Path) -> None:
-    """To the disk, be it a file or a directory's names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(directory.parent)
 
 
 def _said(error: Exception) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from nvp.atlas.disk import flush
 from nvp.atlas.formats.note import KEY, TOTALS, note_of
 from nvp.atlas.series import Series
 from nvp.atlas.temporary import temporary_name
@@ -105,7 +106,7 @@ def place(path: Path, write: Callable[[Path], object], *, force: bool) -> None:
     try:
         write(temporary)
         for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
-            _flush(file)
+            flush(file)
         if temporary.is_dir() or (force and path.is_dir()):
             _replace_folder(temporary, path, force=force)
         elif force:
@@ -113,7 +114,7 @@ def place(path: Path, write: Callable[[Path], object], *, force: bool) -> None:
         else:
             # unlike a rename, a link never replaces a file that came meanwhile
             os.link(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     except FileExistsError:
         refuse_existing(path, force=False)
     except OSError as error:
@@ -175,11 +176,3 @@ def _note(series: Series, domain: DomainSpec, *, simulated: bool) -> str:
         if name in series.context:
             raise FieldError("BAD_CONTEXT", f"expected context of other names than {name!r}.")
     return note_of(series, units=domain.units, variable=ENERGY, simulated=simulated).to_text()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

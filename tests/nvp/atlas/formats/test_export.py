@@ -192,7 +192,7 @@ def test_nothing_is_replaced_unless_asked(tmp_path: Path, form: Format) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_that_comes_while_we_write_stays(tmp_path: Path, form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"storm{SUFFIX[form]}"
-    monkeypatch.setattr(exporters, "_flush", lambda _: path.write_text("mine"))
+    monkeypatch.setattr(exporters, "flush", lambda _: path.write_text("mine"))
     with pytest.raises(FieldError, match="--force"):
         export(path, [series()], STORM, form)
     assert path.read_text() == "mine"
@@ -207,7 +207,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, form: Format, monkeypatch: p
     def full(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporters, "_flush", full)
+    monkeypatch.setattr(exporters, "flush", full)
     with pytest.raises(FieldError, match="No space left") as caught:
         export(path, [series(1)], STORM, form, force=True)
     assert caught.value.code == "UNWRITABLE"
