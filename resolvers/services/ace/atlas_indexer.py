@@ -17,7 +17,7 @@ from typing import Any
 
 from graph.errors import GraphError
 from graph.identity import digest
-from graph.queries import ace, sequences, similarity, splits, timeline
+from graph.queries import sequences, similarity, splits, timeline, unlearnt
 from graph.queries.evaluation import Stretch
 from graph.queries.timeline import SequenceRow
 from nvp.dynamics.kinds import settings_of
@@ -53,7 +53,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
     """What is there that no earlier round has looked at, the proof that none of it was learnt, and what to simulate."""
     gateway, checkpoint = inquiry.services.gateway, inquiry.checkpoint
     used = used_sequences(inquiry)
-    found = await ace.evidence(
+    found = await unlearnt.stretches(
         gateway,
         checkpoint=checkpoint.uid,
         domain=inquiry.claim.domain,
@@ -69,7 +69,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
     wanted = inquiry.plan.sequences - len(used)
     chosen = _drawn(inquiry, usable, tests)[:wanted]
     stretches = [one for one in usable if one.sequence in set(chosen)]
-    leaked = await ace.leaked(gateway, checkpoint=checkpoint.uid, stretches=stretches)
+    leaked = await unlearnt.leaked(gateway, checkpoint=checkpoint.uid, stretches=stretches)
     near = await _nearest(inquiry, stretches, {part.sequence for part in (*own.of("train"), *own.of("val"))})
     evidence = [
         Evidence(
@@ -88,7 +88,7 @@ async def index(inquiry: Inquiry) -> StageOutputs:
         "proof": {
             "frames": sum(one.last - one.first + 1 for one in stretches),
             "learnt": leaked,
-            "query": "graph.queries.ace.LEAKED",
+            "query": "graph.queries.unlearnt.LEAKED",
         },
         "fresh": fresh,
         # whether another round may simulate more
@@ -109,12 +109,12 @@ async def prove_fresh(inquiry: Inquiry, uids: Sequence[str]) -> list[Stretch]:
     for uid in uids:
         row = await timeline.sequence(gateway, uid)
         stretch = Stretch(uid, row.first, row.last)
-        if not await ace.leaked(gateway, checkpoint=inquiry.checkpoint.uid, stretches=[stretch]):
+        if not await unlearnt.leaked(gateway, checkpoint=inquiry.checkpoint.uid, stretches=[stretch]):
             found.append(stretch)
     if inquiry.claim.regime is None:
         return found
     # only its frames count, and only the graph knows them
-    known = await ace.evidence(
+    known = await unlearnt.stretches(
         gateway,
         checkpoint=inquiry.checkpoint.uid,
         domain=inquiry.claim.domain,

@@ -1,4 +1,4 @@
-"""Experiments: stages in order and no other way, votes by member and round, evidence that no model has learnt."""
+"""Experiments: stages in order and no other way, votes by member and round."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import asyncio
 
 import pytest
 
-from graph.errors import GraphError, NotFound
+from graph.errors import GraphError
 from graph.gateway import Gateway
 from graph.queries import ace, runs
 from graph.queries.ace import STAGES, NewVote, following
-from graph.queries.evaluation import Stretch
 from graph.queries.leases import LeaseLost
-from tests.graph.queries import builders
-from tests.graph.queries.experiments import Spent, experiment, itinerary, sequence, walk
+from tests.graph.queries.experiments import Spent, experiment, itinerary, walk
 
 pytestmark = pytest.mark.db
-
-FIRST = builders.new_sequence().uid
 
 
 async def test_an_experiment_goes_through_all_stages(gateway: Gateway) -> None:
@@ -173,90 +169,3 @@ async def test_votes_are_by_member_and_round(gateway: Gateway) -> None:
         (1, 2, True, 8),
         (2, 0, False, None),
     ]
-
-
-@pytest.fixture
-async def checkpoint(gateway: Gateway) -> str:
-    """A checkpoint whose split trains on 0 … 9 and tests on 12 … 19 of the first sequence."""
-    return (await builders.trained(gateway))[2]
-
-
-async def test_evidence_is_what_the_model_has_not_learnt(gateway: Gateway, checkpoint: str) -> None:
-    unseen = await sequence(gateway, "unseen", 0, 6, variant="other")
-    found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
-    assert found == [Stretch(FIRST, 12, 19), Stretch(unseen, 0, 5)]
-    assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=found) == 0
-    assert await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma", horizon=6) == [Stretch(FIRST, 12, 19)]
-    assert await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma", limit=1) == [Stretch(FIRST, 12, 19)]
-    assert await ace.evidence(gateway, checkpoint=checkpoint, domain="another") == []
-    with pytest.raises(NotFound, match="Checkpoint"):
-        await ace.evidence(gateway, checkpoint="nowhere", domain="plasma")
-
-
-async def test_evidence_of_one_regime_has_no_gap(gateway: Gateway, checkpoint: str) -> None:
-    calm = await sequence(gateway, "calm", 0, 4, variant="a", regime="localised")
-    await sequence(gateway, "calm", 6, 12, variant="a", regime="localised")  # frames 4 and 5 are missing
-    await sequence(gateway, "wild", 0, 9, variant="b", regime="homogeneous")
-    found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma", regime="localised", horizon=2)
-    assert found == [Stretch(calm, 0, 3), Stretch(calm, 6, 11)]
-    await gateway.write("MATCH (e:EnergySnapshot {sequence: $uid, t_index: 8}) SET e.regime = 'other'", uid=calm)
-    found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma", regime="localised", horizon=2)
-    assert found == [Stretch(calm, 0, 3), Stretch(calm, 9, 11)]
-
-
-async def test_leaks_into_the_evidence_are_counted(gateway: Gateway, checkpoint: str) -> None:
-    # the frames that train, under another name, and more
-    copy = await sequence(gateway, "copy", 7, 12, variant="")
-    parts = [Stretch(FIRST, 0, 19), Stretch(FIRST, 10, 19), Stretch(copy, 0, 4), Stretch(copy, 3, 4)]
-    counts = [await ace.leaked(gateway, checkpoint=checkpoint, stretches=[part]) for part in parts]
-    assert counts == [10, 0, 3, 0]
-    found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
-    assert found == [Stretch(FIRST, 12, 19), Stretch(copy, 3, 4)]
-    assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=parts) == 13
-    assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=[]) == 0
-
-
-async def test_what_shares_its_draw_with_training_is_no_evidence(gateway: Gateway, checkpoint: str) -> None:
-    drawn = await sequence(gateway, "drawn", 0, 4, variant="d", seed=3, number=1)
-    whole = Stretch(drawn, 0, 3)
-    assert whole in await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
-    assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=[whole]) == 0
-    await gateway.write(
-        "MATCH (a:Sequence {uid: $drawn}) MATCH (b:Sequence {uid: $first}) SET b.draw = a.draw",
-        drawn=drawn,
-        first=FIRST,
-    )
-    assert whole not in await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
-    assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=[whole]) == 4
-
-
-async def test_a_proof_about_nothing_is_none(gateway: Gateway, checkpoint: str) -> None:
-    with pytest.raises(NotFound, match="Checkpoint"):
-        await ace.leaked(gateway, checkpoint="nowhere", stretches=[Stretch(FIRST, 12, 19)])
-    with pytest.raises(NotFound, match="frames of Sequence"):
-        await ace.leaked(gateway, checkpoint=checkpoint, stretches=[Stretch(FIRST, 12, 19), Stretch("nowhere", 0, 3)])
-
-
-async def test_a_model_whose_training_data_are_not_all_there_has_no_evidence(gateway: Gateway, checkpoint: str) -> None:
-    """As an import leaves it: the graph knows the split by its uid, and not all of its parts."""
-    unseen = await sequence(gateway, "unseen", 0, 6, variant="other")
-
-    async def asked() -> list[Stretch]:
-        found = await ace.evidence(gateway, checkpoint=checkpoint, domain="plasma")
-        assert await ace.leaked(gateway, checkpoint=checkpoint, stretches=found) == 0
-        return found
-
-    assert Stretch(unseen, 0, 5) in await asked()
-    await gateway.write("MATCH (:Split)-[part:HAS_PART {role: 'train'}]->() DELETE part")
-    for absent, told in ((None, "got some missing"), (1, "got 1 missing")):
-        await gateway.write("MATCH (p:Split) SET p.absent = $absent", absent=absent)
-        for ask in (
-            ace.evidence(gateway, checkpoint=checkpoint, domain="plasma"),
-            ace.leaked(gateway, checkpoint=checkpoint, stretches=[Stretch(unseen, 0, 5)]),
-        ):
-            with pytest.raises(GraphError, match=told) as refused:
-                await ask
-            assert refused.value.code == "UNKNOWN_TRAINING"
-    # an import that found them all, be it under other names
-    await gateway.write("MATCH (p:Split) SET p.absent = 0")
-    assert Stretch(unseen, 0, 5) in await asked()
