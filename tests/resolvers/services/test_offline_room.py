@@ -14,7 +14,7 @@ from nvp.training.events import TrainingEvent
 from resolvers.services.bundle import MANIFEST, TRAINING, read_bundle
 from resolvers.services.offline import OfflineTraining, check_folder
 from tests.full_disk import full_disk
-from tests.resolvers.services.test_offline import RIDGE, files, quiet, read
+from tests.resolvers.bundles import RIDGE, files, quiet, read
 
 
 def test_a_full_disk_is_one_line_and_the_same_again_ends(tmp_path: Path) -> None:
